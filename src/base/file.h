@@ -1,0 +1,60 @@
+/* file.h
+ *
+ * Files: mapping, reading whole, writing so that a reader sees the old file or the new one and never a half (written beside as
+ * NAME.tmp-PID, fsynced, renamed, the folder fsynced), and SHA-256 (libcrypto). Messages name the path.
+ */
+#ifndef GLOT_BASE_FILE_H
+#define GLOT_BASE_FILE_H
+
+#include "base/error.h"
+
+/* A whole file mapped read-only. `data` is NULL where size is 0. Zero it to start. */
+typedef struct glot_map {
+    const uint8_t *data;
+    size_t size; /* bytes */
+} glot_map;
+glot_status glot_map_open(glot_map *map, const char *path, glot_error *err);
+void glot_map_close(glot_map *map);
+
+/* Reads a whole file (at most `limit` bytes, else GLOT_BAD_FORMAT) into new memory with a zero byte behind it; the caller frees
+ * *data with glot_free. */
+glot_status glot_file_read(char **data, size_t *size, const char *path, size_t limit, glot_error *err);
+
+/* An atomic writer. open: creates the temporary file; write: appends (errors, disk full included, are kept and returned again by
+ * commit); commit: flushes, fsyncs, renames over `path`, fsyncs the folder; abandon: removes the temporary file. */
+typedef struct glot_writer glot_writer;
+glot_status glot_writer_open(glot_writer **out, const char *path, glot_error *err);
+glot_status glot_writer_write(glot_writer *w, const void *bytes, size_t n, glot_error *err);
+/* Bytes written so far, and their SHA-256 as 64 hex digits + zero (valid before commit or abandon). */
+uint64_t glot_writer_bytes(const glot_writer *w);
+void glot_writer_sha256(glot_writer *w, char hex[65]);
+glot_status glot_writer_commit(glot_writer *w, glot_error *err); /* frees w, success or not */
+void glot_writer_abandon(glot_writer *w);                        /* frees w; NULL is allowed */
+/* All three at once. */
+glot_status glot_file_write(const char *path, const void *bytes, size_t n, glot_error *err);
+
+/* SHA-256, incremental and of whole things; hex gets 64 digits + zero. */
+typedef struct glot_sha256 glot_sha256;
+glot_status glot_sha256_create(glot_sha256 **out, glot_error *err);
+void glot_sha256_update(glot_sha256 *h, const void *bytes, size_t n);
+void glot_sha256_finish(glot_sha256 *h, char hex[65]); /* the hash so far; update may go on afterwards */
+void glot_sha256_free(glot_sha256 *h);
+glot_status glot_sha256_file(char hex[65], const char *path, glot_error *err);
+
+/* Paths. join: DIR/NAME, or NAME alone where it is absolute or DIR is empty; the caller frees. */
+char *glot_path_join(const char *dir, const char *name);
+char *glot_path_dir(const char *path);          /* "a/b" -> "a", "b" -> "."; the caller frees */
+const char *glot_path_base(const char *path);   /* points into path */
+bool glot_path_exists(const char *path);
+bool glot_path_is_dir(const char *path);
+glot_status glot_dir_make(const char *path, glot_error *err);          /* with parents; existing is fine */
+glot_status glot_dir_sync(const char *path, glot_error *err);          /* fsync of the folder itself */
+glot_status glot_dir_remove(const char *path, glot_error *err);        /* with everything in it; missing is fine */
+glot_status glot_file_copy(const char *to, const char *from, glot_error *err); /* atomic as above */
+/* Names in a folder without "." and "..", sorted; the caller frees with glot_dir_list_free. */
+glot_status glot_dir_list(char ***names, size_t *n, const char *path, glot_error *err);
+void glot_dir_list_free(char **names, size_t n);
+/* Bytes free for this user on the file system that holds `path` (its nearest existing parent). */
+glot_status glot_disk_free(uint64_t *bytes, const char *path, glot_error *err);
+
+#endif
