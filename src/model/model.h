@@ -137,12 +137,12 @@ typedef struct glot_workspace {
     glot_pool pool;
     glot_layer_acts *acts;        /* [n_layers] (train) or [1] */
     glot_moe_scratch moe_scratch;
-    glot_tensor stream[2];        /* [T, h] residual stream of inference, turn about */
     glot_tensor branch;           /* [T, h] what attention or FFN adds */
     glot_tensor output;           /* [T, h] the last layer's */
     glot_tensor normed;           /* [T, h] after the final norm */
     glot_tensor logits;           /* [head_rows, vocab] */
     glot_tensor nll;              /* [T] */
+    glot_tensor staging;          /* F32: what downloads go through where be->real is not F32 */
     glot_tensor d_stream, d_branch, d_normed;      /* [T, h] */
     glot_tensor d_q, d_k, d_v, d_attn_out;
     glot_tensor cos_table, sin_table;              /* F32 [n_positions, d / 2] */

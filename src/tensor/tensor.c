@@ -93,6 +93,28 @@ glot_tensor glot_tensor_as_3d(const glot_tensor *t, int64_t a, int64_t b, int64_
     return reshaped(t, glot_tensor_3d(t->dtype, a, b, c));
 }
 
+static glot_tensor prefixed(const glot_tensor *t, glot_tensor shape)
+{
+    GLOT_ASSERT(glot_tensor_elements(&shape) <= glot_tensor_elements(t));
+    shape.addr = t->addr;
+    return shape;
+}
+
+glot_tensor glot_tensor_prefix_1d(const glot_tensor *t, int64_t n)
+{
+    return prefixed(t, glot_tensor_1d(t->dtype, n));
+}
+
+glot_tensor glot_tensor_prefix_2d(const glot_tensor *t, int64_t rows, int64_t cols)
+{
+    return prefixed(t, glot_tensor_2d(t->dtype, rows, cols));
+}
+
+glot_tensor glot_tensor_prefix_3d(const glot_tensor *t, int64_t a, int64_t b, int64_t c)
+{
+    return prefixed(t, glot_tensor_3d(t->dtype, a, b, c));
+}
+
 bool glot_tensor_same_shape(const glot_tensor *a, const glot_tensor *b)
 {
     if (a->n_dims != b->n_dims)

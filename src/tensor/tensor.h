@@ -36,6 +36,11 @@ glot_tensor glot_tensor_slice(const glot_tensor *t, int64_t first_row, int64_t n
 glot_tensor glot_tensor_as_2d(const glot_tensor *t, int64_t rows, int64_t cols);
 glot_tensor glot_tensor_as_3d(const glot_tensor *t, int64_t a, int64_t b, int64_t c);
 
+/* The first elements of t in a shape that needs no more of them than t has. */
+glot_tensor glot_tensor_prefix_1d(const glot_tensor *t, int64_t n);
+glot_tensor glot_tensor_prefix_2d(const glot_tensor *t, int64_t rows, int64_t cols);
+glot_tensor glot_tensor_prefix_3d(const glot_tensor *t, int64_t a, int64_t b, int64_t c);
+
 bool glot_tensor_same_shape(const glot_tensor *a, const glot_tensor *b);
 /* "[3, 576]" into a caller's buffer; returns it. */
 const char *glot_tensor_shape_text(const glot_tensor *t, char buffer[96]);

@@ -1,0 +1,119 @@
+/* forward.c
+ *
+ * The story of a model, forward. T rows (tokens of all sequences of the batch, one behind the other) go through
+ *
+ *     x = embedding[ids]
+ *     every layer:   x = x + O attention(rope(norm_q(Q n)), rope(norm_k(K n)), V n)    n = rms_norm(x)
+ *                    x = x + moe(rms_norm(x))
+ *     normed = rms_norm(x)        logits = normed lm_head^T, a few rows at a time
+ *
+ * In training every layer keeps what its backward pass needs (glot_layer_acts); in inference one set serves all layers and the residual
+ * stream is updated in place.
+ */
+#include "model/model.h"
+#include "model/view.h"
+
+#include <math.h>
+
+/* Q, K or V of the normed input: projection, bias, norm per head (Qwen3), rotary embedding. `raw` keeps the values before the norm. */
+static void project(const glot_model *m, glot_workspace *ws, const glot_tensor *out, const glot_tensor *raw,
+                    const glot_tensor *x, const glot_param *w, const glot_param *bias, const glot_param *norm)
+{
+    int64_t n_tokens = glot_tensor_rows(x), width = glot_tensor_cols(out);
+    const glot_tensor *target = norm ? raw : out;
+    glot_tensor flat = glot_tensor_as_2d(target, n_tokens, width);
+    glot_op_linear(ws->be, &flat, x, &w->weight, bias ? &bias->weight : NULL);
+    if (norm)
+        glot_op_rms_norm(ws->be, out, raw, &norm->weight, m->config.rms_norm_eps);
+}
+
+/* Puts the new keys and values of every segment behind the ones it has. */
+static void append_to_cache(glot_workspace *ws, const glot_kv_cache *cache, int64_t layer, const glot_tensor *k,
+                            const glot_tensor *v)
+{
+    for (int64_t s = 0; s < ws->n_segments; s++) {
+        const int32_t *segment = ws->host_segments + 4 * s;
+        int64_t first_q = segment[0], n_q = segment[1], first_new = (int64_t)segment[2] + segment[3] - segment[1];
+        glot_tensor from_k = glot_tensor_slice(k, first_q, n_q), from_v = glot_tensor_slice(v, first_q, n_q);
+        glot_tensor to_k = glot_tensor_slice(&cache->k[layer], first_new, n_q);
+        glot_tensor to_v = glot_tensor_slice(&cache->v[layer], first_new, n_q);
+        ws->be->copy(ws->be, &to_k, &from_k);
+        ws->be->copy(ws->be, &to_v, &from_v);
+    }
+}
+
+/* middle [T, h] = input + attention of the normed input. */
+static void attention_forward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a,
+                              const glot_kv_cache *cache)
+{
+    const glot_layer *layer = &m->layers[l];
+    const glot_model_config *c = &m->config;
+    glot_tensor positions = glot_view_positions(ws), segments = glot_view_segments(ws);
+    glot_op_rms_norm(ws->be, &a->attn_in, &a->input, &layer->attn_norm->weight, c->rms_norm_eps);
+    project(m, ws, &a->q, &a->q_raw, &a->attn_in, layer->q, layer->q_bias, layer->q_norm);
+    project(m, ws, &a->k, &a->k_raw, &a->attn_in, layer->k, layer->k_bias, layer->k_norm);
+    project(m, ws, &a->v, NULL, &a->attn_in, layer->v, layer->v_bias, NULL);
+    glot_op_rope(ws->be, &a->q, &positions, &ws->cos_table, &ws->sin_table, false);
+    glot_op_rope(ws->be, &a->k, &positions, &ws->cos_table, &ws->sin_table, false);
+    if (cache)
+        append_to_cache(ws, cache, l, &a->k, &a->v);
+    glot_op_attention(ws->be, &a->attn_out, &a->q, cache ? &cache->k[l] : &a->k, cache ? &cache->v[l] : &a->v,
+                      &segments, 1.0 / sqrt((double)c->head_dim));
+    glot_tensor flat = glot_tensor_as_2d(&a->attn_out, ws->n_tokens, c->n_heads * c->head_dim);
+    glot_tensor branch = glot_view_rows(&ws->branch, ws);
+    glot_op_linear(ws->be, &branch, &flat, &layer->o->weight, NULL);
+    glot_op_add(ws->be, &a->middle, &a->input, &branch);
+}
+
+/* output [T, h] = middle + moe of the normed middle. */
+static void ffn_forward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a, const glot_tensor *output)
+{
+    const glot_layer *layer = &m->layers[l];
+    glot_tensor branch = glot_view_rows(&ws->branch, ws), is_exact = glot_view_1d(&ws->is_exact, ws);
+    glot_op_rms_norm(ws->be, &a->ffn_in, &a->middle, &layer->ffn_norm->weight, m->config.rms_norm_eps);
+    glot_moe_forward(ws->be, &branch, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, ws->has_exact ? &is_exact : NULL);
+    glot_op_add(ws->be, output, &a->middle, &branch);
+}
+
+void glot_model_forward(const glot_model *m, glot_workspace *ws, glot_kv_cache *cache)
+{
+    glot_tensor ids = glot_view_1d(&ws->ids, ws);
+    glot_tensor first = glot_view_input(ws, 0);
+    glot_op_embed(ws->be, &first, &m->embedding->weight, &ids);
+    for (int64_t l = 0; l < m->config.n_layers; l++) {
+        glot_acts_view a = glot_view_acts(ws, l);
+        glot_tensor output = glot_view_input(ws, l + 1);
+        attention_forward(m, ws, l, &a, cache);
+        ffn_forward(m, ws, l, &a, &output);
+    }
+    glot_tensor output = glot_view_rows(&ws->output, ws), normed = glot_view_rows(&ws->normed, ws);
+    glot_op_rms_norm(ws->be, &normed, &output, &m->final_norm->weight, m->config.rms_norm_eps);
+}
+
+/* logits of rows [first, first + n) of the batch. */
+static glot_tensor head_forward(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n)
+{
+    glot_tensor rows = glot_tensor_slice(&ws->normed, first, n);
+    glot_tensor logits = glot_tensor_slice(&ws->logits, 0, n);
+    glot_op_linear(ws->be, &logits, &rows, &m->lm_head->weight, NULL);
+    return logits;
+}
+
+void glot_model_nll(const glot_model *m, glot_workspace *ws, float *nll)
+{
+    for (int64_t first = 0; first < ws->n_tokens; first += ws->head_rows) {
+        int64_t n = ws->n_tokens - first < ws->head_rows ? ws->n_tokens - first : ws->head_rows;
+        glot_tensor logits = head_forward(m, ws, first, n);
+        glot_tensor targets = glot_tensor_slice(&ws->targets, first, n), out = glot_tensor_slice(&ws->nll, first, n);
+        glot_op_cross_entropy(ws->be, &out, &logits, &targets, 0.0);
+    }
+    glot_tensor all = glot_view_1d(&ws->nll, ws);
+    glot_view_download(ws, nll, &all);
+}
+
+void glot_model_log_probs(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n, float *log_probs)
+{
+    glot_tensor logits = head_forward(m, ws, first, n);
+    glot_op_log_softmax(ws->be, &logits);
+    glot_view_download(ws, log_probs, &logits);
+}
