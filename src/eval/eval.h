@@ -1,0 +1,30 @@
+/* eval.h: what a model is worth on a text. Bits per byte as INTERFACES defines it; routing shares as a by-product. */
+#ifndef GLOT_EVAL_EVAL_H
+#define GLOT_EVAL_EVAL_H
+
+#include "infer/session.h"
+#include "text/token_store.h"
+
+typedef struct glot_text_score {
+    double nll_nats;     /* sum of -log p over the scored tokens */
+    uint64_t tokens, bytes, documents;
+    double bits_per_byte;
+} glot_text_score;
+
+typedef struct glot_score_options {
+    int64_t length;      /* text tokens in a window; 0: min(1024, context - 1) */
+    uint64_t max_tokens; /* whole documents until reached; 0: all */
+    bool is_exact;       /* old language named by the caller: exact path */
+    const glot_cancel *cancel;
+} glot_score_options;
+
+/* Scores the documents of one language of a token store. */
+glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store, int32_t language,
+                             const glot_score_options *options, glot_error *err);
+
+/* Share of tokens whose first or second choice is each expert: shares [n_layers][n_experts] (rows sum to 1), over at most max_tokens tokens of
+ * the language. `shares` is a caller's array of n_layers * GLOT_MAX_EXPERTS doubles. p0 [n_layers]: mean router probability of expert 0. */
+glot_status glot_routing_shares(double *shares, double *p0, const glot_model *m, const glot_token_store *store,
+                                int32_t language, uint64_t max_tokens, glot_error *err);
+
+#endif

@@ -1,0 +1,47 @@
+/* session.h
+ *
+ * A session runs one model: scoring texts, and generating one text token by token with a KV cache. Both take the same decisions and, on the CPU in
+ * float32, give the same bits.
+ */
+#ifndef GLOT_INFER_SESSION_H
+#define GLOT_INFER_SESSION_H
+
+#include "base/cancel.h"
+#include "base/rng.h"
+#include "model/model.h"
+
+typedef struct glot_session glot_session;
+
+/* n_context: most tokens of one sequence (<= the model's context); n_batch: most tokens in one pass. */
+glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, glot_error *err);
+void glot_session_free(glot_session *s);
+
+/* The caller names the language as an old one: every token takes the exact path (METHOD 8). Off at creation. */
+void glot_session_set_exact(glot_session *s, bool is_exact);
+
+/* -log p of each of n tokens given those before it, every sequence a context of its own: sequence i has ids[i][0 .. n[i]); nll[i][t] for t >= 1 (nll[i][0] =
+ * 0). Sequences are packed into passes of at most n_batch tokens; the bits do not depend on how. */
+glot_status glot_session_score(glot_session *s, const int32_t *const *ids, const int64_t *n, size_t n_sequences, float **nll,
+                               glot_error *err);
+
+/* Appends tokens to the running sequence; log p of the next token after the last one is then in *log_probs [vocab] (owned by s). */
+glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err);
+/* log p after every position of a sequence of its own: calls `on_row` in order. For `glot logits`. */
+typedef glot_status glot_on_row(void *user, int64_t position, const float *log_probs, int64_t vocab, glot_error *err);
+glot_status glot_session_log_probs(glot_session *s, const int32_t *ids, int64_t n, glot_on_row *on_row, void *user,
+                                   glot_error *err);
+int64_t glot_session_length(const glot_session *s); /* tokens fed so far */
+void glot_session_reset(glot_session *s);           /* begins a new sequence */
+
+typedef struct glot_sample_params {
+    double temperature; /* 0: greedy (lowest id of equals) */
+    double top_p;       /* 1: off */
+    int64_t top_k;      /* 0: off */
+    uint64_t seed;
+} glot_sample_params;
+glot_sample_params glot_sample_params_default(void); /* greedy */
+
+/* Draws the next id from log_probs [n]. `scratch` as many indices. */
+int32_t glot_sample(const float *log_probs, int64_t n, const glot_sample_params *params, glot_rng *rng, int32_t *scratch);
+
+#endif
