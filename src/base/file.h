@@ -20,8 +20,9 @@ void glot_map_close(glot_map *map);
  * *data with glot_free. */
 glot_status glot_file_read(char **data, size_t *size, const char *path, size_t limit, glot_error *err);
 
-/* An atomic writer. open: creates the temporary file; write: appends (errors, disk full included, are kept and returned again by
- * commit); commit: flushes, fsyncs, renames over `path`, fsyncs the folder; abandon: removes the temporary file. */
+/* An atomic writer. open: creates the temporary file (a symbolic link is followed, anything else that is no regular file is refused:
+ * GLOT_EXISTS) and makes all its heap calls; write: appends (errors, disk full included, are kept and returned again by
+ * commit; a full disk is GLOT_NO_SPACE with the bytes wanted); commit: flushes, fsyncs, renames over `path`, fsyncs the folder; abandon: removes the temporary file. */
 typedef struct glot_writer glot_writer;
 glot_status glot_writer_open(glot_writer **out, const char *path, glot_error *err);
 glot_status glot_writer_write(glot_writer *w, const void *bytes, size_t n, glot_error *err);
@@ -41,10 +42,20 @@ void glot_sha256_finish(glot_sha256 *h, char hex[65]); /* the hash so far; updat
 void glot_sha256_free(glot_sha256 *h);
 glot_status glot_sha256_file(char hex[65], const char *path, glot_error *err);
 
-/* Paths. join: DIR/NAME, or NAME alone where it is absolute or DIR is empty; the caller frees. */
+/* Fails as a system call did: "cannot DOING 'PATH': what errno means". A missing file is GLOT_NOT_FOUND, a full disk GLOT_NO_SPACE, no
+ * memory GLOT_NOMEM, anything else GLOT_IO. */
+glot_status glot_fail_errno(glot_error *err, int error, const char *doing, const char *path);
+
+/* Tests: the n-th call from now of write, fsync or rename (1 = the next one) fails with errno `error`, or kills the process (SIGKILL)
+ * where `error` is GLOT_FAULT_KILL; n = 0 turns it off. glot_file_calls counts these calls. */
+enum { GLOT_FAULT_KILL = -1 };
+void glot_file_fail_after(uint64_t n, int error);
+uint64_t glot_file_calls(void);
+
+/* Paths. NULL where memory ends. join: DIR/NAME, or NAME alone where it is absolute or DIR is empty; the caller frees. */
 char *glot_path_join(const char *dir, const char *name);
 char *glot_path_dir(const char *path);          /* "a/b" -> "a", "b" -> "."; the caller frees */
-const char *glot_path_base(const char *path);   /* points into path */
+const char *glot_path_base(const char *path);   /* points into path; a slash at its end stays: "a/b/" -> "b/" */
 bool glot_path_exists(const char *path);
 bool glot_path_is_dir(const char *path);
 glot_status glot_dir_make(const char *path, glot_error *err);          /* with parents; existing is fine */
