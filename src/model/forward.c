@@ -85,6 +85,8 @@ void glot_model_forward(const glot_model *m, glot_workspace *ws, glot_kv_cache *
         glot_tensor output = glot_view_input(ws, l + 1);
         attention_forward(m, ws, l, &a, cache);
         ffn_forward(m, ws, l, &a, &output);
+        if (ws->on_layer)
+            ws->on_layer(ws->on_layer_user, ws, l);
     }
     glot_tensor output = glot_view_rows(&ws->output, ws), normed = glot_view_rows(&ws->normed, ws);
     glot_op_rms_norm(ws->be, &normed, &output, &m->final_norm->weight, m->config.rms_norm_eps);

@@ -129,6 +129,10 @@ typedef struct glot_layer_acts {
     glot_moe_acts moe;
 } glot_layer_acts;
 
+/* Called by glot_model_forward after each layer, when a workspace has one: the layer's activations are then in acts (view.h). */
+struct glot_workspace;
+typedef void glot_on_layer(void *user, struct glot_workspace *ws, int64_t layer);
+
 typedef struct glot_workspace {
     const glot_model *model;
     glot_backend *be;
@@ -151,6 +155,8 @@ typedef struct glot_workspace {
     int32_t *host_segments;       /* [max_segments, 4] */
     bool has_exact;
     glot_tensor losses;           /* F64 [GLOT_N_LOSSES] */
+    glot_on_layer *on_layer;      /* or NULL */
+    void *on_layer_user;
 } glot_workspace;
 
 enum { GLOT_LOSS_CE, GLOT_LOSS_BALANCE, GLOT_LOSS_LPR, GLOT_LOSS_GATE, GLOT_N_LOSSES };

@@ -1,0 +1,91 @@
+/* routing.c: where the tokens of a language go: share of each expert among the chosen slots, and the mean router probability of the original. */
+#include "eval/eval.h"
+#include "base/memory.h"
+#include "model/view.h"
+
+typedef struct routing_count {
+    const glot_model *model;
+    double *slots;   /* [n_layers][GLOT_MAX_EXPERTS] */
+    double *p0_sum;  /* [n_layers] */
+    double tokens;
+    int32_t *ids;    /* [rows * top_k] */
+    float *probs;    /* [rows * experts] */
+} routing_count;
+
+/* glot_on_layer: adds the layer's choices of the batch that has just run. */
+static void count_layer(void *user, glot_workspace *ws, int64_t layer)
+{
+    routing_count *count = user;
+    const glot_model_config *c = &count->model->config;
+    int n_experts = c->n_experts[layer], k = c->top_k < n_experts ? c->top_k : n_experts;
+    if (n_experts == 1) {
+        count->slots[layer * GLOT_MAX_EXPERTS] += (double)ws->n_tokens;
+        count->p0_sum[layer] += (double)ws->n_tokens;
+        return;
+    }
+    glot_acts_view a = glot_view_acts(ws, layer);
+    glot_tensor ids = glot_tensor_prefix_2d(&a.moe->expert_ids, ws->n_tokens, k);
+    glot_tensor probs = glot_tensor_prefix_2d(&a.moe->router_probs, ws->n_tokens, n_experts);
+    ws->be->download(ws->be, count->ids, &ids);
+    glot_view_download(ws, count->probs, &probs);
+    for (int64_t i = 0; i < ws->n_tokens * k; i++)
+        if (count->ids[i] >= 0)
+            count->slots[layer * GLOT_MAX_EXPERTS + count->ids[i]] += 1.0;
+    for (int64_t t = 0; t < ws->n_tokens; t++)
+        count->p0_sum[layer] += (double)count->probs[t * n_experts];
+}
+
+static void to_shares(const routing_count *count, double *shares, double *p0)
+{
+    for (int64_t l = 0; l < count->model->config.n_layers; l++) {
+        double total = 0.0;
+        for (int e = 0; e < GLOT_MAX_EXPERTS; e++)
+            total += count->slots[l * GLOT_MAX_EXPERTS + e];
+        for (int e = 0; e < GLOT_MAX_EXPERTS; e++)
+            shares[l * GLOT_MAX_EXPERTS + e] = total > 0.0 ? count->slots[l * GLOT_MAX_EXPERTS + e] / total : 0.0;
+        p0[l] = count->tokens > 0.0 ? count->p0_sum[l] / count->tokens : 0.0;
+    }
+}
+
+/* Feeds the documents, each alone and at most one window of it. */
+static glot_status feed_documents(routing_count *count, glot_session *session, int64_t n_context, const glot_token_store *store,
+                                  int32_t language, uint64_t max_tokens, glot_error *err)
+{
+    const float *log_probs;
+    for (uint64_t i = 0; i < glot_token_store_n_documents(store) && count->tokens < (double)max_tokens; i++) {
+        glot_document d = glot_token_store_document(store, i);
+        if (d.language != language || d.n_ids == 0)
+            continue;
+        int64_t n = d.n_ids < n_context ? d.n_ids : n_context;
+        glot_session_reset(session);
+        GLOT_TRY(glot_session_feed(session, d.ids, n, &log_probs, err));
+        count->tokens += (double)n;
+    }
+    return GLOT_OK;
+}
+
+glot_status glot_routing_shares(double *shares, double *p0, const glot_model *m, const glot_token_store *store,
+                                int32_t language, uint64_t max_tokens, glot_error *err)
+{
+    glot_status status = GLOT_OK;
+    routing_count count = {.model = m};
+    glot_session *session = NULL;
+    size_t n_layers = (size_t)m->config.n_layers;
+    int64_t n_context = m->config.context_length < 512 ? m->config.context_length : 512;
+    GLOT_TRY_OUT(glot_new(&count.slots, n_layers * GLOT_MAX_EXPERTS, sizeof *count.slots, "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&count.p0_sum, n_layers, sizeof *count.p0_sum, "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&count.ids, (size_t)(n_context * m->config.top_k), sizeof *count.ids, "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&count.probs, (size_t)n_context * GLOT_MAX_EXPERTS, sizeof *count.probs, "routing shares", err));
+    GLOT_TRY_OUT(glot_session_create(&session, m, n_context, n_context, err));
+    glot_session_workspace(session)->on_layer = count_layer;
+    glot_session_workspace(session)->on_layer_user = &count;
+    GLOT_TRY_OUT(feed_documents(&count, session, n_context, store, language, max_tokens, err));
+    to_shares(&count, shares, p0);
+out:
+    glot_session_free(session);
+    glot_free(count.slots);
+    glot_free(count.p0_sum);
+    glot_free(count.ids);
+    glot_free(count.probs);
+    return status;
+}

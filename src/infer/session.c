@@ -1,0 +1,272 @@
+/* session.c: batches for a model that is not trained: whole sequences side by side, or one sequence piece by piece behind a KV cache. Both ways run
+ * the same forward pass row by row, so they give the same bits. */
+#include "infer/session.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+struct glot_session {
+    const glot_model *model;
+    glot_workspace *ws;
+    glot_kv_cache *cache;   /* made at first need */
+    int64_t n_context, n_batch;
+    int64_t length;         /* tokens of the running sequence in the cache */
+    bool is_exact;
+    int32_t *ids, *positions, *targets; /* [n_batch] */
+    int32_t *segments;      /* [n_batch, 4] */
+    uint8_t *exact;         /* [n_batch], all ones */
+    float *nll;             /* [n_batch] */
+    float *log_probs;       /* [head_rows, vocab] */
+};
+
+static glot_status make_arrays(glot_session *s, glot_error *err)
+{
+    size_t n = (size_t)s->n_batch;
+    const char *what = "a session";
+    GLOT_TRY(glot_new(&s->ids, n, sizeof *s->ids, what, err));
+    GLOT_TRY(glot_new(&s->positions, n, sizeof *s->positions, what, err));
+    GLOT_TRY(glot_new(&s->targets, n, sizeof *s->targets, what, err));
+    GLOT_TRY(glot_new(&s->segments, n * 4, sizeof *s->segments, what, err));
+    GLOT_TRY(glot_new(&s->exact, n, sizeof *s->exact, what, err));
+    GLOT_TRY(glot_new(&s->nll, n, sizeof *s->nll, what, err));
+    memset(s->exact, 1, n);
+    size_t n_logits = (size_t)s->ws->head_rows * (size_t)s->model->config.vocab_size;
+    return glot_new(&s->log_probs, n_logits, sizeof *s->log_probs, what, err);
+}
+
+glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, glot_error *err)
+{
+    glot_status status = GLOT_OK;
+    glot_session *s = NULL;
+    if (n_context < 1 || n_context > m->config.context_length)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a context of %" PRId64 " tokens is outside 1 to %" PRId64 ", the context of '%s'",
+                         n_context, m->config.context_length, m->path ? m->path : "the model");
+    GLOT_TRY(glot_new(&s, 1, sizeof *s, "a session", err));
+    *s = (glot_session){.model = m, .n_context = n_context, .n_batch = n_batch};
+    GLOT_TRY_OUT(glot_workspace_create(&s->ws, m, GLOT_WORKSPACE_INFER, n_batch, n_context, n_context, err));
+    GLOT_TRY_OUT(make_arrays(s, err));
+out:
+    if (status == GLOT_OK)
+        *out = s;
+    else
+        glot_session_free(s);
+    return status;
+}
+
+void glot_session_free(glot_session *s)
+{
+    if (!s)
+        return;
+    glot_kv_cache_free(s->cache);
+    glot_workspace_free(s->ws);
+    glot_free(s->ids);
+    glot_free(s->positions);
+    glot_free(s->targets);
+    glot_free(s->segments);
+    glot_free(s->exact);
+    glot_free(s->nll);
+    glot_free(s->log_probs);
+    glot_free(s);
+}
+
+void glot_session_set_exact(glot_session *s, bool is_exact)
+{
+    s->is_exact = is_exact;
+}
+
+int64_t glot_session_length(const glot_session *s)
+{
+    return s->length;
+}
+
+void glot_session_reset(glot_session *s)
+{
+    s->length = 0;
+}
+
+glot_workspace *glot_session_workspace(glot_session *s)
+{
+    return s->ws;
+}
+
+/* A piece of a sequence: n ids at position `past` of it; `next` is the id behind the piece, -1 where it ends. */
+typedef struct piece {
+    const int32_t *ids;
+    int64_t n, past;
+    int32_t next;
+    bool is_cached; /* keys and values go through the cache */
+} piece;
+
+static void add_segment(glot_session *s, glot_batch *b, const piece *p)
+{
+    int64_t row = b->n_tokens;
+    int32_t *segment = s->segments + 4 * b->n_segments++;
+    segment[0] = (int32_t)row;
+    segment[1] = (int32_t)p->n;
+    segment[2] = p->is_cached ? 0 : (int32_t)row;
+    segment[3] = (int32_t)(p->past + p->n);
+    for (int64_t i = 0; i < p->n; i++) {
+        s->ids[row + i] = p->ids[i];
+        s->positions[row + i] = (int32_t)(p->past + i);
+        s->targets[row + i] = i + 1 < p->n ? p->ids[i + 1] : p->next;
+    }
+    b->n_tokens += p->n;
+}
+
+static glot_batch empty_batch(const glot_session *s)
+{
+    return (glot_batch){.ids = s->ids, .positions = s->positions, .segments = s->segments, .targets = s->targets,
+                        .is_exact = s->is_exact ? s->exact : NULL};
+}
+
+static glot_status run(glot_session *s, const glot_batch *b, bool is_cached, glot_error *err)
+{
+    if (is_cached && !s->cache)
+        GLOT_TRY(glot_kv_cache_create(&s->cache, s->model, s->n_context, err));
+    GLOT_TRY(glot_workspace_load(s->ws, b, err));
+    glot_model_forward(s->model, s->ws, is_cached ? s->cache : NULL);
+    return s->model->be->check(s->model->be, err);
+}
+
+static glot_status check_finite(const glot_session *s, const float *values, int64_t n, glot_error *err)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return GLOT_FAIL(err, GLOT_NUMERIC, "'%s': a log p is not finite; is a weight not a number? (`glot inspect` looks)",
+                             s->model->path ? s->model->path : "the model");
+    return GLOT_OK;
+}
+
+/* ---- scoring ---- */
+
+/* nll of the loaded batch's rows to their sequences: row of position t holds the nll of position t + 1. */
+static void scatter_nll(const float *from, int64_t n_rows, int64_t n_ids, int64_t first, float *nll)
+{
+    for (int64_t i = 0; i < n_rows; i++)
+        if (first + i + 1 < n_ids)
+            nll[first + i + 1] = from[i];
+}
+
+/* One sequence longer than a pass: in pieces, behind the cache. */
+static glot_status score_long(glot_session *s, const int32_t *ids, int64_t n, float *nll, glot_error *err)
+{
+    glot_session_reset(s);
+    for (int64_t from = 0; from < n; from += s->n_batch) {
+        int64_t rows = n - from < s->n_batch ? n - from : s->n_batch;
+        glot_batch b = empty_batch(s);
+        piece p = {ids + from, rows, from, from + rows < n ? ids[from + rows] : -1, true};
+        add_segment(s, &b, &p);
+        GLOT_TRY(run(s, &b, true, err));
+        glot_model_nll(s->model, s->ws, s->nll);
+        GLOT_TRY(check_finite(s, s->nll, rows, err));
+        scatter_nll(s->nll, rows, n, from, nll);
+    }
+    return GLOT_OK;
+}
+
+/* Sequences [first, first + count) in one pass. */
+static glot_status score_packed(glot_session *s, const int32_t *const *ids, const int64_t *n, size_t first, size_t count,
+                                float **nll, glot_error *err)
+{
+    glot_batch b = empty_batch(s);
+    for (size_t i = first; i < first + count; i++) {
+        piece p = {ids[i], n[i], 0, -1, false};
+        if (n[i] > 0)
+            add_segment(s, &b, &p);
+    }
+    GLOT_TRY(run(s, &b, false, err));
+    glot_model_nll(s->model, s->ws, s->nll);
+    GLOT_TRY(check_finite(s, s->nll, b.n_tokens, err));
+    const float *rows = s->nll;
+    for (size_t i = first; i < first + count; i++) {
+        scatter_nll(rows, n[i], n[i], 0, nll[i]);
+        rows += n[i];
+    }
+    return GLOT_OK;
+}
+
+static glot_status check_length(const glot_session *s, int64_t n, glot_error *err)
+{
+    if (n > s->n_context)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a sequence of %" PRId64 " tokens does not fit the context of %" PRId64, n, s->n_context);
+    return GLOT_OK;
+}
+
+glot_status glot_session_score(glot_session *s, const int32_t *const *ids, const int64_t *n, size_t n_sequences, float **nll,
+                               glot_error *err)
+{
+    for (size_t i = 0; i < n_sequences;) {
+        size_t count = 0;
+        int64_t rows = 0;
+        GLOT_TRY(check_length(s, n[i], err));
+        if (n[i] > 0)
+            nll[i][0] = 0.0f;
+        while (i + count < n_sequences && rows + n[i + count] <= s->n_batch) {
+            if (n[i + count] > 0)
+                nll[i + count][0] = 0.0f;
+            rows += n[i + count++];
+        }
+        if (count == 0) {
+            GLOT_TRY(score_long(s, ids[i], n[i], nll[i], err));
+            i++;
+        } else {
+            if (rows > 0)
+                GLOT_TRY(score_packed(s, ids, n, i, count, nll, err));
+            i += count;
+        }
+    }
+    return GLOT_OK;
+}
+
+/* ---- one sequence, token by token or in pieces ---- */
+
+glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err)
+{
+    GLOT_ASSERT(n > 0);
+    GLOT_TRY(check_length(s, s->length + n, err));
+    int64_t rows = 0;
+    for (int64_t from = 0; from < n; from += rows) {
+        rows = n - from < s->n_batch ? n - from : s->n_batch;
+        glot_batch b = empty_batch(s);
+        piece p = {ids + from, rows, s->length, -1, true};
+        add_segment(s, &b, &p);
+        GLOT_TRY(run(s, &b, true, err));
+        s->length += rows;
+    }
+    glot_model_log_probs(s->model, s->ws, rows - 1, 1, s->log_probs);
+    GLOT_TRY(check_finite(s, s->log_probs, 1, err));
+    *log_probs = s->log_probs;
+    return GLOT_OK;
+}
+
+/* log p of the loaded rows, a few at a time, to the caller. */
+static glot_status give_rows(glot_session *s, int64_t first_position, int64_t n, glot_on_row *on_row, void *user, glot_error *err)
+{
+    int64_t vocab = s->model->config.vocab_size;
+    for (int64_t first = 0; first < n; first += s->ws->head_rows) {
+        int64_t count = n - first < s->ws->head_rows ? n - first : s->ws->head_rows;
+        glot_model_log_probs(s->model, s->ws, first, count, s->log_probs);
+        for (int64_t i = 0; i < count; i++) {
+            GLOT_TRY(check_finite(s, s->log_probs + i * vocab, 1, err));
+            GLOT_TRY(on_row(user, first_position + first + i, s->log_probs + i * vocab, vocab, err));
+        }
+    }
+    return GLOT_OK;
+}
+
+glot_status glot_session_log_probs(glot_session *s, const int32_t *ids, int64_t n, glot_on_row *on_row, void *user, glot_error *err)
+{
+    GLOT_TRY(check_length(s, n, err));
+    glot_session_reset(s);
+    for (int64_t from = 0; from < n; from += s->n_batch) {
+        int64_t rows = n - from < s->n_batch ? n - from : s->n_batch;
+        glot_batch b = empty_batch(s);
+        piece p = {ids + from, rows, from, -1, true};
+        add_segment(s, &b, &p);
+        GLOT_TRY(run(s, &b, true, err));
+        s->length += rows;
+        GLOT_TRY(give_rows(s, from, rows, on_row, user, err));
+    }
+    return GLOT_OK;
+}
