@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "format/gguf.h"
 
+enum { GLOT_MAX_WIDTH = 1 << 20 }; /* of hidden state, FFN, heads together */
 enum { GLOT_MAX_LAYERS = 512, GLOT_MAX_EXPERTS = 256, GLOT_MAX_GROUPS = 64, GLOT_MAX_GROUP_LANGUAGES = 64 };
 
 typedef enum glot_rope_type { GLOT_ROPE_DEFAULT, GLOT_ROPE_LINEAR, GLOT_ROPE_LLAMA3 } glot_rope_type;
@@ -59,6 +60,13 @@ glot_status glot_config_from_json(glot_model_config *c, const json_t *root, cons
 /* From GGUF metadata (general.architecture llama, qwen2, qwen3; mistral files say llama). */
 glot_status glot_config_from_gguf(glot_model_config *c, const glot_gguf *g, glot_error *err);
 void glot_config_release(glot_model_config *c);
+/* A deep copy; `to` is overwritten. */
+glot_status glot_config_copy(glot_model_config *to, const glot_model_config *from, glot_error *err);
+/* One language group more; `languages` is copied. */
+glot_status glot_config_add_group(glot_model_config *c, const char *languages, glot_error *err);
+/* Whether the numbers are possible together: sizes positive and within the static limits, heads that divide, a vocabulary that ids can
+ * name, groups, gates and experts that fit each other. `path` for messages. Both readers end with it. */
+glot_status glot_config_check(const glot_model_config *c, const char *path, glot_error *err);
 
 /* config.json of a model with this configuration: `base` (the base's config.json, or NULL for a GGUF base: then it is made from c) with
  * the keys of INTERFACES "The expanded model", or as the plain base architecture where no layer has more than one expert.
