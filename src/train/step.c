@@ -42,7 +42,7 @@ static int64_t count_routers(const glot_model *m)
 static void mark_home(bool *is_home, const glot_trainer *t)
 {
     int newest = t->model->config.n_groups - 1;
-    for (int i = 0; i < GLOT_MAX_LANGUAGES; i++) {
+    for (size_t i = 0; i < t->n_languages; i++) {
         int32_t group = t->language_group[i];
         is_home[i] = group < newest && (group == 0 || !t->settings.is_lpr_original_only);
     }

@@ -56,6 +56,7 @@ typedef struct glot_trainer {
     glot_mix *mix;
     glot_train_settings settings;
     int32_t language_group[GLOT_MAX_LANGUAGES]; /* group of each language of the mix */
+    size_t n_languages;
     int64_t step;                   /* steps done */
     uint64_t tokens;                /* input tokens so far */
     glot_workspace *ws;
@@ -88,14 +89,20 @@ glot_status glot_trainer_run(glot_trainer *t, glot_on_step *on_step, void *user,
 double glot_learning_rate(const glot_train_settings *settings, double lr, int64_t step);
 
 /* ---- checkpoints (checkpoint.c) ----
- * A folder: trained.safetensors (weights), moments.safetensors (NAME.m, NAME.v), state.json (phase, step, tokens, position in the text, settings,
- * frozen SHA-256, `extra`), manifest.json (size and SHA-256 of each, written last). Written as DIR.tmp-PID, fsynced, renamed to DIR. Nothing
+ * A folder: trained.safetensors (weights), moments.safetensors (NAME.m, NAME.v), state.json (phase, step, tokens, place in the text, frozen
+ * SHA-256, `extra`), manifest.json (size and SHA-256 of each). Written as DIR.tmp-PID, every file and the folder fsynced, then renamed to DIR. Nothing
  * about threads or machines in it. */
-glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const json_t *extra, glot_error *err);
-/* Checks the manifest against every file; GLOT_BAD_FORMAT names what is damaged. *state: new reference to state.json. */
+
+/* frozen_sha256: of the model's frozen parameters (glot_model_sha256; the caller keeps it: they do not change). extra (may be NULL): whatever the
+ * caller wants back. An existing DIR is replaced. On failure nothing is left behind and an older DIR is whole. */
+glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const char *frozen_sha256, const json_t *extra,
+                                 glot_error *err);
+/* Checks the manifest against every byte; GLOT_BAD_FORMAT names what is damaged. *state (may be NULL): new reference to state.json. */
 glot_status glot_checkpoint_verify(const char *dir, json_t **state, glot_error *err);
-/* Puts weights, moments, step, position and settings.steps-independent state into a trainer made for the same model and recipe; a difference
- * (another tensor, shape, tokenizer, frozen hash) is refused by name. */
-glot_status glot_checkpoint_load(const char *dir, glot_trainer *t, glot_error *err);
+/* Puts weights, moments, step, tokens and place in the text into a trainer made for the same model, phase and text; a difference (another
+ * tensor, shape, phase, language count, frozen hash) is refused by name. Does not verify hashes: verify does. */
+glot_status glot_checkpoint_load(const char *dir, glot_trainer *t, const char *frozen_sha256, glot_error *err);
+/* Bytes a checkpoint of this model needs, for the plan. */
+uint64_t glot_checkpoint_bytes(const glot_model *model);
 
 #endif

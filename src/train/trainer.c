@@ -76,6 +76,7 @@ glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix 
     t->mix = mix;
     t->settings = *settings;
     t->n_trained = count_trained(model);
+    t->n_languages = n_languages;
     memcpy(t->language_group, language_group, n_languages * sizeof *language_group);
     GLOT_TRY_OUT(make_moments(t, err));
     GLOT_TRY_OUT(glot_step_data_create(&t->data, settings, err));
