@@ -1,7 +1,7 @@
 /* attention.c: causal attention of several sequences at once, forward and backward.
  *
- * For a query and its n keys: s_j = scale (q . k_j), p = softmax(s), out = sum_j p_j v_j. The sum over keys runs in panels of 256, and over
- * exp(s_j - max): the division by their sum comes last.
+ * For a query and its n keys: s_j = scale (q . k_j), p = softmax(s), out = sum_j p_j v_j. The sum over keys
+ * runs in panels of 256, and over exp(s_j - max): the division by their sum comes last.
  */
 #include "tensor/ref/ref.h"
 
@@ -16,7 +16,8 @@ static attention_shape shape_of(const glot_tensor *q, const glot_tensor *k)
     return a;
 }
 
-/* One query head of one token, and the keys and values it sees: index of the first element, `step` elements apart. */
+/* One query head of one token, and the keys and values it sees: index of the first element, `step` elements
+ * apart. */
 typedef struct query {
     int64_t q, kv, step, n_keys;
 } query;
@@ -78,7 +79,8 @@ void REF_NAME(attention)(glot_backend *be, const glot_tensor *out, const glot_te
  * ds_j = p_j (dp_j - D); dq = scale sum_j ds_j k_j; dk_j += scale ds_j q; dv_j += p_j d_out. */
 static void query_backward(real *p, real *ds, query at, int64_t d, real scale, const glot_tensor *dq,
                            const glot_tensor *dk, const glot_tensor *dv, const glot_tensor *d_out,
-                           const glot_tensor *out, const glot_tensor *q, const glot_tensor *k, const glot_tensor *v)
+                           const glot_tensor *out, const glot_tensor *q, const glot_tensor *k,
+                           const glot_tensor *v)
 {
     real sum = weights_of(p, at, q, k, d, scale);
     real mean = ref_dot(0, (ref_line){d_out, at.q, 1}, (ref_line){out, at.q, 1}, d);
@@ -97,9 +99,10 @@ static void query_backward(real *p, real *ds, query at, int64_t d, real scale, c
     }
 }
 
-void REF_NAME(attention_backward)(glot_backend *be, const glot_tensor *dq, const glot_tensor *dk, const glot_tensor *dv,
-                                  const glot_tensor *d_out, const glot_tensor *out, const glot_tensor *q,
-                                  const glot_tensor *k, const glot_tensor *v, const glot_tensor *segments, double scale)
+void REF_NAME(attention_backward)(glot_backend *be, const glot_tensor *dq, const glot_tensor *dk,
+                                  const glot_tensor *dv, const glot_tensor *d_out, const glot_tensor *out,
+                                  const glot_tensor *q, const glot_tensor *k, const glot_tensor *v,
+                                  const glot_tensor *segments, double scale)
 {
     ref_backend *ref = (ref_backend *)be;
     attention_shape a = shape_of(q, k);
@@ -110,7 +113,7 @@ void REF_NAME(attention_backward)(glot_backend *be, const glot_tensor *dq, const
         GLOT_ASSERT(segment[1] == segment[3] && segment[3] <= ref->max_keys);
         for (int64_t head = 0; head < a.n_heads; head++)
             for (int64_t i = 0; i < segment[1]; i++)
-                query_backward(ref->scratch[0], ref->scratch[1], query_at(a, segment, i, head), a.d, (real)scale, dq, dk,
-                               dv, d_out, out, q, k, v);
+                query_backward(ref->scratch[0], ref->scratch[1], query_at(a, segment, i, head), a.d,
+                               (real)scale, dq, dk, dv, d_out, out, q, k, v);
     }
 }

@@ -6,8 +6,8 @@
 
 enum { ALIGNMENT = 64 };
 
-/* The heap gives 16-byte alignment: the block starts at the next multiple of 64 and the heap's own address lies in front of it. Filled with
- * NaN, so that an op reading what none has written shows. */
+/* The heap gives 16-byte alignment: the block starts at the next multiple of 64 and the heap's own address
+ * lies in front of it. Filled with NaN, so that an op reading what none has written shows. */
 static glot_status ref_alloc(glot_backend *be, void **addr, size_t bytes, const char *what, glot_error *err)
 {
     (void)be;
@@ -71,7 +71,10 @@ static void set_element(const glot_tensor *t, int64_t i, double value)
     case GLOT_F32: ((float *)t->addr)[i] = (float)value; break;
     case GLOT_F16: ((uint16_t *)t->addr)[i] = glot_f32_to_f16((float)value); break;
     case GLOT_BF16: ((uint16_t *)t->addr)[i] = glot_f32_to_bf16((float)value); break;
-    default: GLOT_ASSERT(t->dtype == GLOT_F64); ((double *)t->addr)[i] = value; break;
+    default:
+        GLOT_ASSERT(t->dtype == GLOT_F64);
+        ((double *)t->addr)[i] = value;
+        break;
     }
 }
 
@@ -110,7 +113,8 @@ static glot_status ref_reserve(glot_backend *be, const glot_limits *limits, glot
         return GLOT_OK;
     release_scratch(ref);
     for (int i = 0; i < 2; i++)
-        GLOT_TRY(glot_new(&ref->scratch[i], (size_t)limits->max_keys, sizeof(double), "attention scratch", err));
+        GLOT_TRY(
+            glot_new(&ref->scratch[i], (size_t)limits->max_keys, sizeof(double), "attention scratch", err));
     ref->max_keys = limits->max_keys;
     return GLOT_OK;
 }

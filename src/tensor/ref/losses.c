@@ -1,13 +1,18 @@
-/* losses.c: load balancing (METHOD 2), LPR (METHOD 3, 7), cross-entropy, log-softmax. Losses are added up in double, rows in panels of 256
- * whose sums are added in order. */
+/* losses.c: load balancing (METHOD 2), LPR (METHOD 3, 7), cross-entropy, log-softmax. Losses are added up in
+ * double, rows in panels of 256 whose sums are added in order. */
 #include "tensor/ref/ref.h"
 
-/* f_i - 1/E. The gradient of a softmax does not change when all f_i are shifted by the same; so perfect balance, and E = K, have a
- * gradient of exactly zero. */
+/* f_i */
+static double load_of(const glot_dispatch *plan, int64_t expert, int64_t T)
+{
+    return ints(&plan->tokens_per_expert)[expert] / ((double)T * plan->top_k);
+}
+
+/* f_i - 1/E. The gradient of a softmax does not change when all f_i are shifted by the same; so perfect
+ * balance, and E = K, have a gradient of exactly zero. */
 static real excess_load(const glot_dispatch *plan, int64_t expert, int64_t T)
 {
-    double f = ints(&plan->tokens_per_expert)[expert] / ((double)T * plan->top_k);
-    return (real)(f - 1.0 / plan->n_experts);
+    return (real)(load_of(plan, expert, T) - 1.0 / plan->n_experts);
 }
 
 static double mean_prob(const real *probs, int64_t expert, int64_t T, int64_t E)
@@ -19,7 +24,8 @@ static double mean_prob(const real *probs, int64_t expert, int64_t T, int64_t E)
 }
 
 void REF_NAME(balance_loss)(glot_backend *be, const glot_tensor *loss, const glot_tensor *d_logits,
-                            const glot_tensor *probs, const glot_dispatch *plan, double factor, double grad_scale)
+                            const glot_tensor *probs, const glot_dispatch *plan, double factor,
+                            double grad_scale)
 {
     (void)be;
     int64_t T = probs->shape[0], E = probs->shape[1];
@@ -28,7 +34,7 @@ void REF_NAME(balance_loss)(glot_backend *be, const glot_tensor *loss, const glo
         return;
     double sum = 0;
     for (int64_t e = 0; e < E; e++)
-        sum += ints(&plan->tokens_per_expert)[e] / ((double)T * plan->top_k) * mean_prob(reals(probs), e, T, E);
+        sum += load_of(plan, e, T) * mean_prob(reals(probs), e, T, E);
     *loss_of(loss) += factor * sum;
     real scale = (real)(grad_scale * factor / (double)T);
     for (int64_t t = 0; t < T; t++) {
@@ -44,7 +50,8 @@ void REF_NAME(balance_loss)(glot_backend *be, const glot_tensor *loss, const glo
     }
 }
 
-/* -log sum_{i < n} p_i = log-sum-exp of all logits - that of the first n. Gradient: p - softmax over the first n. */
+/* -log sum_{i < n} p_i = log-sum-exp of all logits - that of the first n. Gradient: p - softmax over the
+ * first n. */
 static double lpr_paper(real *d, const real *z, int64_t E, int64_t n, real scale)
 {
     ref_softmax all = ref_softmax_of(z, E), home = ref_softmax_of(z, n);
@@ -56,8 +63,9 @@ static double lpr_paper(real *d, const real *z, int64_t E, int64_t n, real scale
     return (double)all.max - (double)home.max + (log((double)all.sum) - log((double)home.sum));
 }
 
-/* L = -p_0 + log sum_e exp(p_e): a cross-entropy whose logits are the probabilities. With s = softmax(p) and g = s - onehot(0):
- * dL/dz_j = p_j (g_j - sum_k p_k g_k). Every p_e < 1, so that exp needs no maximum taken off. */
+/* L = -p_0 + log sum_e exp(p_e): a cross-entropy whose logits are the probabilities. With s = softmax(p) and
+ * g = s - onehot(0): dL/dz_j = p_j (g_j - sum_k p_k g_k). Every p_e < 1, so that exp needs no maximum taken
+ * off. */
 static double lpr_released(real *d, const real *z, int64_t E, real scale)
 {
     ref_softmax softmax = ref_softmax_of(z, E);

@@ -62,7 +62,8 @@ void REF_NAME(grouped_linear)(glot_backend *be, const glot_tensor *out, const gl
 }
 
 void REF_NAME(grouped_linear_backward_input)(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
-                                             const glot_tensor *const *w, const glot_dispatch *plan, bool is_added)
+                                             const glot_tensor *const *w, const glot_dispatch *plan,
+                                             bool is_added)
 {
     (void)be;
     const int32_t *offsets = ints(&plan->expert_offsets);
@@ -76,9 +77,10 @@ void REF_NAME(grouped_linear_backward_input)(glot_backend *be, const glot_tensor
     }
 }
 
-/* sum over the rows first .. end of dy[r][j] x[row][i], as ref_dot; a gathered row of x is not at a fixed distance from the last. */
-static real rows_dot(real start, const glot_tensor *dy, int64_t j, const glot_tensor *x, int64_t i, int64_t n, int64_t k,
-                     const glot_dispatch *plan, int64_t first, int64_t end, bool is_gathered)
+/* sum over the rows first .. end of dy[r][j] x[row][i], as ref_dot; a gathered row of x is not at a fixed
+ * distance from the last. */
+static real rows_dot(real start, const glot_tensor *dy, int64_t j, const glot_tensor *x, int64_t i, int64_t n,
+                     int64_t k, const glot_dispatch *plan, int64_t first, int64_t end, bool is_gathered)
 {
     for (int64_t panel = first; panel < end; panel += REF_PANEL) {
         real sum = 0;
@@ -91,8 +93,9 @@ static real rows_dot(real start, const glot_tensor *dy, int64_t j, const glot_te
     return start;
 }
 
-void REF_NAME(grouped_linear_backward_weight)(glot_backend *be, const glot_tensor *const *dw, const glot_tensor *dy,
-                                              const glot_tensor *x, const glot_dispatch *plan, bool is_gathered)
+void REF_NAME(grouped_linear_backward_weight)(glot_backend *be, const glot_tensor *const *dw,
+                                              const glot_tensor *dy, const glot_tensor *x,
+                                              const glot_dispatch *plan, bool is_gathered)
 {
     (void)be;
     const int32_t *offsets = ints(&plan->expert_offsets);

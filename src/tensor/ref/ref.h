@@ -1,8 +1,9 @@
 /* ref.h
  *
- * The reference backend: every op of ops.inc as its formula reads, one thread, plain C. The same source is compiled for float, in the
- * law's order of summation (ops.inc), so that a fast kernel can be compared bit for bit; and for double, as the truth for gradients.
- * Nothing here is to be made faster at the cost of a clear formula.
+ * The reference backend: every op of ops.inc as its formula reads, one thread, plain C. The same source is
+ * compiled for float, in the law's order of summation (ops.inc), so that a fast kernel can be compared bit
+ * for bit; and for double, as the truth for gradients. Nothing here is to be made faster at the cost of a
+ * clear formula.
  */
 #ifndef GLOT_TENSOR_REF_REF_H
 #define GLOT_TENSOR_REF_REF_H
@@ -12,7 +13,8 @@
 
 #include <math.h>
 
-/* The backend with the scratch of its attention, made by reserve: one row of probabilities and one of their gradients. */
+/* The backend with the scratch of its attention, made by reserve: one row of probabilities and one of their
+ * gradients. */
 typedef struct ref_backend {
     glot_backend base;
     void *scratch[2]; /* real [max_keys] each */
@@ -27,16 +29,34 @@ extern const glot_ops ref_f32_ops, ref_f64_ops;
 typedef double real;
 #define REF_REAL GLOT_F64
 #define REF_NAME(name) ref_f64_##name
-static inline real real_exp(real x) { return exp(x); }
-static inline real real_sqrt(real x) { return sqrt(x); }
-static inline real real_fma(real a, real b, real c) { return a * b + c; }
+static inline real real_exp(real x)
+{
+    return exp(x);
+}
+static inline real real_sqrt(real x)
+{
+    return sqrt(x);
+}
+static inline real real_fma(real a, real b, real c)
+{
+    return a * b + c;
+}
 #else
 typedef float real;
 #define REF_REAL GLOT_F32
 #define REF_NAME(name) ref_f32_##name
-static inline real real_exp(real x) { return glot_expf(x); }
-static inline real real_sqrt(real x) { return sqrtf(x); }
-static inline real real_fma(real a, real b, real c) { return fmaf(a, b, c); }
+static inline real real_exp(real x)
+{
+    return glot_expf(x);
+}
+static inline real real_sqrt(real x)
+{
+    return sqrtf(x);
+}
+static inline real real_fma(real a, real b, real c)
+{
+    return fmaf(a, b, c);
+}
 #endif
 
 #define GLOT_OP(name, parameters, arguments) void REF_NAME(name) parameters;
@@ -70,7 +90,9 @@ static inline real weight_at(const glot_tensor *t, int64_t i)
     case GLOT_F32: return (real)((const float *)t->addr)[i];
     case GLOT_F16: return (real)glot_f16_to_f32(((const uint16_t *)t->addr)[i]);
     case GLOT_BF16: return (real)glot_bf16_to_f32(((const uint16_t *)t->addr)[i]);
-    default: GLOT_ASSERT(t->dtype == GLOT_F64 && REF_REAL == GLOT_F64); return (real)((const double *)t->addr)[i];
+    default:
+        GLOT_ASSERT(t->dtype == GLOT_F64 && REF_REAL == GLOT_F64);
+        return (real)((const double *)t->addr)[i];
     }
 }
 

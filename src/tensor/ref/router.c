@@ -1,4 +1,5 @@
-/* router.c: which experts a token takes (METHOD 1), where its rows go, and how their outputs are put together again. */
+/* router.c: which experts a token takes (METHOD 1), where its rows go, and how their outputs are put together
+ * again. */
 #include "tensor/ref/ref.h"
 
 static bool is_chosen(const int32_t *ids, int64_t n_chosen, int32_t expert)
@@ -9,8 +10,8 @@ static bool is_chosen(const int32_t *ids, int64_t n_chosen, int32_t expert)
     return false;
 }
 
-/* The largest logit that is not chosen yet, ties to the lower id; a NaN only where nothing else is left. Logits order as the exact
- * probabilities do, and one NaN among them leaves the others their order. */
+/* The largest logit that is not chosen yet, ties to the lower id; a NaN only where nothing else is left.
+ * Logits order as the exact probabilities do, and one NaN among them leaves the others their order. */
 static int32_t next_expert(const real *logits, int64_t E, const int32_t *ids, int64_t n_chosen)
 {
     int32_t best = -1;
@@ -31,7 +32,8 @@ static void exact_token(int32_t *ids, real *weights, int64_t K)
     }
 }
 
-static void route_token(real *probs, int32_t *ids, real *weights, const real *logits, int64_t E, int64_t K, bool is_exact)
+static void route_token(real *probs, int32_t *ids, real *weights, const real *logits, int64_t E, int64_t K,
+                        bool is_exact)
 {
     ref_softmax softmax = ref_softmax_of(logits, E);
     for (int64_t e = 0; e < E; e++)
@@ -50,19 +52,21 @@ static void route_token(real *probs, int32_t *ids, real *weights, const real *lo
 }
 
 void REF_NAME(router_topk)(glot_backend *be, const glot_tensor *probs, const glot_tensor *expert_ids,
-                           const glot_tensor *combine_weights, const glot_tensor *logits, const glot_tensor *is_exact)
+                           const glot_tensor *combine_weights, const glot_tensor *logits,
+                           const glot_tensor *is_exact)
 {
     (void)be;
     int64_t T = logits->shape[0], E = logits->shape[1], K = expert_ids->shape[1];
     GLOT_ASSERT(K >= 1 && K <= E && glot_tensor_same_shape(probs, logits) &&
                 glot_tensor_same_shape(combine_weights, expert_ids) && expert_ids->shape[0] == T);
     for (int64_t t = 0; t < T; t++)
-        route_token(reals(probs) + t * E, ints(expert_ids) + t * K, reals(combine_weights) + t * K, reals(logits) + t * E,
-                    E, K, is_exact && ((const uint8_t *)is_exact->addr)[t]);
+        route_token(reals(probs) + t * E, ints(expert_ids) + t * K, reals(combine_weights) + t * K,
+                    reals(logits) + t * E, E, K, is_exact && ((const uint8_t *)is_exact->addr)[t]);
 }
 
-void REF_NAME(router_topk_backward)(glot_backend *be, const glot_tensor *d_logits, const glot_tensor *d_combine_weights,
-                                    const glot_tensor *combine_weights, const glot_tensor *expert_ids)
+void REF_NAME(router_topk_backward)(glot_backend *be, const glot_tensor *d_logits,
+                                    const glot_tensor *d_combine_weights, const glot_tensor *combine_weights,
+                                    const glot_tensor *expert_ids)
 {
     (void)be;
     int64_t T = d_logits->shape[0], E = d_logits->shape[1], K = expert_ids->shape[1];
@@ -89,7 +93,8 @@ void REF_NAME(dispatch)(glot_backend *be, const glot_dispatch *plan, const glot_
     int32_t *count = ints(&plan->tokens_per_expert), *offsets = ints(&plan->expert_offsets);
     GLOT_ASSERT(glot_tensor_elements(&plan->slot_rows) == n_slots && expert_ids->shape[1] == plan->top_k);
     int32_t row = 0;
-    for (int e = 0; e < E; e++) { /* expert by expert, each in token order: what a stable counting sort gives */
+    for (int e = 0; e < E;
+         e++) { /* expert by expert, each in token order: what a stable counting sort gives */
         offsets[e] = row;
         for (int64_t i = 0; i < n_slots; i++)
             if (ints(expert_ids)[i] == e) {
@@ -115,7 +120,8 @@ void REF_NAME(moe_combine)(glot_backend *be, const glot_tensor *y, const glot_te
             real first = reals(rows)[slot[0] * h + j], sum = first;
             for (int64_t s = 1; s < K; s++)
                 if (slot[s] >= 0)
-                    sum = real_fma(reals(combine_weights)[t * K + s], reals(rows)[slot[s] * h + j] - first, sum);
+                    sum = real_fma(reals(combine_weights)[t * K + s], reals(rows)[slot[s] * h + j] - first,
+                                   sum);
             reals(y)[t * h + j] = sum;
         }
     }
@@ -129,8 +135,9 @@ static real difference_dot(const real *dy, const real *a, const real *b, int64_t
     return ref_fold(lanes);
 }
 
-void REF_NAME(moe_combine_backward)(glot_backend *be, const glot_tensor *d_rows, const glot_tensor *d_combine_weights,
-                                    const glot_tensor *dy, const glot_tensor *rows, const glot_tensor *combine_weights,
+void REF_NAME(moe_combine_backward)(glot_backend *be, const glot_tensor *d_rows,
+                                    const glot_tensor *d_combine_weights, const glot_tensor *dy,
+                                    const glot_tensor *rows, const glot_tensor *combine_weights,
                                     const glot_dispatch *plan)
 {
     (void)be;
@@ -154,8 +161,8 @@ void REF_NAME(moe_combine_backward)(glot_backend *be, const glot_tensor *d_rows,
     }
 }
 
-void REF_NAME(moe_scatter)(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_rows, const glot_dispatch *plan,
-                           bool is_added)
+void REF_NAME(moe_scatter)(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_rows,
+                           const glot_dispatch *plan, bool is_added)
 {
     (void)be;
     int64_t T = dx->shape[0], h = dx->shape[1], K = plan->top_k;

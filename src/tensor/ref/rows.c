@@ -1,7 +1,8 @@
 /* rows.c: the row-wise ops: embedding, RMS norm, sums, RoPE, SwiGLU; forward and backward side by side. */
 #include "tensor/ref/ref.h"
 
-void REF_NAME(embed)(glot_backend *be, const glot_tensor *out, const glot_tensor *table, const glot_tensor *ids)
+void REF_NAME(embed)(glot_backend *be, const glot_tensor *out, const glot_tensor *table,
+                     const glot_tensor *ids)
 {
     (void)be;
     int64_t T = glot_tensor_elements(ids), V = table->shape[0], h = table->shape[1];
@@ -37,8 +38,8 @@ static real inverse_rms(const real *x, int64_t n, double eps)
     return 1 / real_sqrt(ref_fold(lanes) / (real)n + (real)eps);
 }
 
-void REF_NAME(rms_norm)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, const glot_tensor *weight,
-                        double eps)
+void REF_NAME(rms_norm)(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
+                        const glot_tensor *weight, double eps)
 {
     (void)be;
     int64_t n = glot_tensor_elements(weight), T = n ? glot_tensor_elements(x) / n : 0;
@@ -52,7 +53,8 @@ void REF_NAME(rms_norm)(glot_backend *be, const glot_tensor *out, const glot_ten
 }
 
 /* d_weight_j += sum over rows of dy x / rms: panels of 256 rows, added in order. */
-static void norm_weight_backward(real *d_weight, const real *dy, const real *x, int64_t T, int64_t n, double eps)
+static void norm_weight_backward(real *d_weight, const real *dy, const real *x, int64_t T, int64_t n,
+                                 double eps)
 {
     for (int64_t panel = 0; panel < T; panel += REF_PANEL) {
         int64_t end = panel + REF_PANEL < T ? panel + REF_PANEL : T;
@@ -66,8 +68,8 @@ static void norm_weight_backward(real *d_weight, const real *dy, const real *x, 
 }
 
 /* With g = dy * weight and r = 1 / rms: dx = r g - x r^3 mean(g x). */
-static void norm_row_backward(real *dx, const real *dy, const real *x, const glot_tensor *weight, int64_t n, double eps,
-                              bool is_added)
+static void norm_row_backward(real *dx, const real *dy, const real *x, const glot_tensor *weight, int64_t n,
+                              double eps, bool is_added)
 {
     real r = inverse_rms(x, n, eps), lanes[REF_LANES] = {0};
     for (int64_t j = 0; j < n; j++)
@@ -80,8 +82,8 @@ static void norm_row_backward(real *dx, const real *dy, const real *x, const glo
 }
 
 void REF_NAME(rms_norm_backward)(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_weight,
-                                 const glot_tensor *dy, const glot_tensor *x, const glot_tensor *weight, double eps,
-                                 bool is_added)
+                                 const glot_tensor *dy, const glot_tensor *x, const glot_tensor *weight,
+                                 double eps, bool is_added)
 {
     (void)be;
     int64_t n = glot_tensor_elements(weight), T = n ? glot_tensor_elements(x) / n : 0;
@@ -117,8 +119,8 @@ void REF_NAME(bias_backward)(glot_backend *be, const glot_tensor *db, const glot
     }
 }
 
-void REF_NAME(rope)(glot_backend *be, const glot_tensor *x, const glot_tensor *positions, const glot_tensor *cos_table,
-                    const glot_tensor *sin_table, bool is_backward)
+void REF_NAME(rope)(glot_backend *be, const glot_tensor *x, const glot_tensor *positions,
+                    const glot_tensor *cos_table, const glot_tensor *sin_table, bool is_backward)
 {
     (void)be;
     int64_t T = x->shape[0], heads = x->shape[1], d = x->shape[2], half = d / 2;
@@ -129,7 +131,8 @@ void REF_NAME(rope)(glot_backend *be, const glot_tensor *x, const glot_tensor *p
         for (int64_t head = 0; head < heads; head++)
             for (int64_t i = 0; i < half; i++) {
                 real *low = reals(x) + (t * heads + head) * d + i, *high = low + half, a = *low, b = *high;
-                real c = weight_at(cos_table, position * half + i), s = weight_at(sin_table, position * half + i);
+                real c = weight_at(cos_table, position * half + i),
+                     s = weight_at(sin_table, position * half + i);
                 if (is_backward)
                     s = -s;
                 *low = real_fma(a, c, -(b * s));
@@ -143,7 +146,8 @@ static real sigmoid(real x)
     return 1 / (1 + real_exp(-x));
 }
 
-void REF_NAME(swiglu)(glot_backend *be, const glot_tensor *out, const glot_tensor *gate, const glot_tensor *up)
+void REF_NAME(swiglu)(glot_backend *be, const glot_tensor *out, const glot_tensor *gate,
+                      const glot_tensor *up)
 {
     (void)be;
     int64_t n = glot_tensor_elements(out);
