@@ -154,7 +154,7 @@ glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_er
     bool is_home[GLOT_MAX_LANGUAGES];
 
     mark_home(is_home, t);
-    glot_step_data_draw(t->data, t->mix, is_home);
+    glot_step_data_draw(t->data, t->next_block, t->next_block_user, is_home);
     GLOT_TRY(accumulate(t, &sums, err));
     fill_report(report, t, &sums);
     if (!isfinite(report->loss))

@@ -53,12 +53,12 @@ size_t glot_step_data_bytes(const glot_train_settings *s)
     return all * 9 + micro * 29;
 }
 
-void glot_step_data_draw(glot_step_data *d, glot_mix *mix, const bool *is_home)
+void glot_step_data_draw(glot_step_data *d, glot_next_block *next, void *user, const bool *is_home)
 {
     d->n_targets = d->n_tokens = d->n_home = 0;
     for (int64_t b = 0; b < d->batch; b++) {
         glot_block *block = &d->blocks[b];
-        glot_mix_next(mix, block);
+        next(user, block);
         d->n_tokens += block->n;
         d->n_targets += block->n > 1 ? block->n - 1 : 0;
         for (int64_t i = 0; i < block->n; i++)

@@ -18,8 +18,8 @@ glot_status glot_step_data_create(glot_step_data **out, const glot_train_setting
 void glot_step_data_free(glot_step_data *d);
 size_t glot_step_data_bytes(const glot_train_settings *s);
 
-/* Takes the step's blocks from the mix and counts. `is_home` [n_languages]: the language has an LPR loss. */
-void glot_step_data_draw(glot_step_data *d, glot_mix *mix, const bool *is_home);
+/* Takes the step's blocks and counts. `is_home` [n_languages]: the language has an LPR loss. */
+void glot_step_data_draw(glot_step_data *d, glot_next_block *next, void *user, const bool *is_home);
 /* The rows of blocks [first, first + n): no padding rows, one segment a document (or a block if is_cross_document), targets within the block. */
 void glot_step_data_batch(glot_step_data *d, glot_batch *out, int64_t first, int64_t n, const int32_t *language_group,
                           bool is_cross_document);

@@ -51,9 +51,14 @@ typedef struct glot_train_memory {
     size_t gradients, moments, workspace, host;
 } glot_train_memory;
 
+/* Where blocks come from: fills block->ids, languages, is_start (arrays of `length`) and block->n. */
+typedef void glot_next_block(void *user, glot_block *block);
+
 typedef struct glot_trainer {
     glot_model *model;
-    glot_mix *mix;
+    glot_mix *mix;                  /* or NULL */
+    glot_next_block *next_block;    /* glot_mix_next on `mix`; without a mix (benchmarks, tests) the caller sets both */
+    void *next_block_user;
     glot_train_settings settings;
     int32_t language_group[GLOT_MAX_LANGUAGES]; /* group of each language of the mix */
     size_t n_languages;
@@ -68,7 +73,7 @@ typedef struct glot_trainer {
     struct glot_step_data *data;    /* the step's blocks on the host: step.c */
 } glot_trainer;
 
-/* Moments zero, step 0. The mix stays the caller's; `language_group` of its languages: < newest group of the model is old for the LPR loss.
+/* Moments zero, step 0. The mix stays the caller's (NULL: the caller sets next_block before the first step, and there are no checkpoints); `language_group` of its languages: < newest group of the model is old for the LPR loss.
  * A review whose mix has no old language, or nothing trainable: GLOT_BAD_ARGUMENT. */
 glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix *mix, const int32_t *language_group,
                                 size_t n_languages, const glot_train_settings *settings, glot_error *err);

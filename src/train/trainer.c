@@ -65,6 +65,11 @@ static glot_status make_moments(glot_trainer *t, glot_error *err)
     return GLOT_OK;
 }
 
+static void next_of_mix(void *user, glot_block *block)
+{
+    glot_mix_next(user, block);
+}
+
 glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix *mix, const int32_t *language_group,
                                 size_t n_languages, const glot_train_settings *settings, glot_error *err)
 {
@@ -74,6 +79,8 @@ glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix 
     GLOT_TRY(glot_new(&t, 1, sizeof *t, "the trainer", err));
     t->model = model;
     t->mix = mix;
+    t->next_block = mix ? next_of_mix : NULL;
+    t->next_block_user = mix;
     t->settings = *settings;
     t->n_trained = count_trained(model);
     t->n_languages = n_languages;
