@@ -1,6 +1,7 @@
 /* bench_train.c: a trainer on random text. */
 #include "bench/bench_train.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "expand/trainable.h"
 #include "expand/upcycle.h"
 
