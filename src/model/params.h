@@ -22,6 +22,10 @@ glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_
 /* Takes a parameter out of the table and frees it; glot_model_link must follow. */
 void glot_model_remove_param(glot_model *m, glot_param *p);
 
+/* Where a directory's config.json names no BOS or EOS, those of its tokenizer_config.json (INTERFACES, "BOS and EOS"); a file that is not
+ * there names none. */
+glot_status glot_config_read_special_tokens(glot_model_config *c, const char *dir, glot_error *err);
+
 /* Elements [first, first + n) of a weight as they lie there: in its own type. */
 void glot_param_read(void *host, const glot_model *m, const glot_tensor *weight, int64_t first, int64_t n);
 /* n elements of a float type (F32, F16, BF16, F64) as F32. `out` may be `values` where they are F32. */
