@@ -1,20 +1,24 @@
 /* mix.h
  *
- * From token stores to training blocks: which document comes next, of which language, cut into blocks of `length` ids.
+ * From token stores to training blocks: which document comes next, of which language, cut into blocks of
+ * `length` ids.
  *
- * Documents, each followed by EOS (which counts as its language's), are laid end to end and cut into blocks of `length`
- * ids (INTERFACES, "Training blocks"). `shuffled`: the next document's language is the one furthest behind its share
+ * Documents, each followed by EOS (which counts as its language's), are laid end to end and cut into blocks
+ * of `length` ids (INTERFACES, "Training blocks"). `shuffled`: the next document's language is the one
+ * furthest behind its share
  *
  *     share_l * (ids given) - (ids given of l)        largest; first of equals in the languages' order
  *
- * and its documents come in a shuffle seeded by (seed, name, epoch), again and again. Then no language is ever ahead
- * of its share by more than one document. `file`: all documents of the first language in order, then of the next, and
- * from the start when they run out; weights play no part.
+ * and its documents come in a shuffle seeded by (seed, name, epoch), again and again. Then no language is
+ * ever ahead of its share by more than one document. `file`: all documents of the first language in order,
+ * then of the next, and from the start when they run out; weights play no part.
  *
- * Shares are weights over their sum. With old_share the group-0 languages get that share together, the others the
- * rest, and weights divide inside each. A language whose share is 0 takes no part, in file order neither.
+ * Shares are weights over their sum. With old_share the group-0 languages get that share together, the
+ * others the rest, and weights divide inside each. A language whose share is 0 takes no part, in file order
+ * neither.
  *
- * The whole state is plain data (glot_mix_state): saved and restored, the sequence goes on with the same ids.
+ * The whole state is plain data (glot_mix_state): saved and restored, the sequence goes on with the same
+ * ids.
  */
 #ifndef GLOT_TEXT_MIX_H
 #define GLOT_TEXT_MIX_H
@@ -38,8 +42,8 @@ typedef struct glot_mix_options {
     uint64_t seed;
     bool shuffled;      /* false: file order */
     double old_share;   /* < 0: weights alone decide; else the share of tokens from group 0 */
-    uint64_t total_ids; /* 0: text repeats for ever; else after so many ids the last block is short (the caller pads
-                           and masks it) and later ones are empty */
+    uint64_t total_ids; /* 0: text repeats for ever; else after so many ids the last block is short (the
+                           caller pads and masks it) and later ones are empty */
 } glot_mix_options;
 
 /* Everything that moves. */
@@ -61,15 +65,16 @@ typedef struct glot_block {
 } glot_block;
 
 typedef struct glot_mix glot_mix;
-/* GLOT_BAD_VALUE, with the language's name, for one without documents, a weight that is not positive, stores of
- * different tokenizers, or shares that leave no language; GLOT_BAD_ARGUMENT for a count or length out of range. */
+/* GLOT_BAD_VALUE, with the language's name, for one without documents, a weight that is not positive,
+ * stores of different tokenizers, or shares that leave no language; GLOT_BAD_ARGUMENT for a count or length
+ * out of range. */
 glot_status glot_mix_create(glot_mix **out, const glot_mix_options *options, glot_error *err);
 void glot_mix_free(glot_mix *m);
 /* Fills the caller's arrays. Makes no heap call (shuffled orders are kept in memory made by create). */
 void glot_mix_next(glot_mix *m, glot_block *block);
 const glot_mix_state *glot_mix_get_state(const glot_mix *m);
-/* GLOT_BAD_VALUE, and the mix unchanged, where the state is none that this mix can be in: every field is checked
- * against the languages, their documents and the seed's order. */
+/* GLOT_BAD_VALUE, and the mix unchanged, where the state is none that this mix can be in: every field is
+ * checked against the languages, their documents and the seed's order. */
 glot_status glot_mix_set_state(glot_mix *m, const glot_mix_state *state, glot_error *err);
 
 #endif

@@ -4,14 +4,16 @@
  *
  *     header      64 bytes: magic "GLOTTOKS", version
  *     ids         int32, document after document, without EOS and without special tokens
- *     documents   first id, counts of ids, bytes and words, language; all documents of the first language, then of
- *                 the next
+ *     documents   first id, counts of ids, bytes and words, language; all of the first language, then of the
+ *                 next
  *     languages   name, group, totals
- *     footer      counts and offsets of the above, vocabulary size, tokenizer hash, file size, SHA-256 of all before it
+ *     footer      counts and offsets of the above, vocabulary size, tokenizer hash, file size, SHA-256 of all
+ *                 before it
  *
- * The tables stand behind the ids so that a store can be written in one pass. docs/formats-tokens.md has the exact
- * layout. Opening checks every offset, count and sum but not the ids; glot_token_store_verify checks those and the
- * checksum: do that before ids of a foreign file index anything. A store is read-only and may be shared by threads.
+ * The tables stand behind the ids so that a store can be written in one pass. docs/formats-tokens.md has
+ * the exact layout. Opening checks every offset, count and sum but not the ids; glot_token_store_verify
+ * checks those and the checksum: do that before ids of a foreign file index anything. A store is read-only
+ * and may be shared by threads.
  */
 #ifndef GLOT_TEXT_TOKEN_STORE_H
 #define GLOT_TEXT_TOKEN_STORE_H
@@ -21,7 +23,7 @@
 
 typedef struct glot_store_language {
     char name[64];
-    int32_t group; /* 0 old, 1, 2, ...: new */
+    int32_t group;                                    /* 0 old, 1, 2, ...: new */
     uint64_t n_documents, n_tokens, n_bytes, n_words; /* words: runs of characters that are not white space */
     uint64_t n_empty, n_bad_lines;                    /* left out when the store was built */
 } glot_store_language;
@@ -48,8 +50,8 @@ const char *glot_token_store_tokenizer_hash(const glot_token_store *s);
 int32_t glot_token_store_vocabulary_size(const glot_token_store *s);
 size_t glot_token_store_n_languages(const glot_token_store *s);
 const glot_store_language *glot_token_store_language(const glot_token_store *s, size_t i);
-/* Which language a caller means who says NAME: the one of that name, or the only one whatever its name. GLOT_NOT_FOUND
- * names those there are. */
+/* Which language a caller means who says NAME: the one of that name, or the only one whatever its name.
+ * GLOT_NOT_FOUND names those there are. */
 glot_status glot_token_store_find_language(const glot_token_store *s, const char *name, size_t *index,
                                            glot_error *err);
 uint64_t glot_token_store_n_documents(const glot_token_store *s);
@@ -59,13 +61,15 @@ glot_document glot_token_store_document(const glot_token_store *s, uint64_t i);
 /* Reads every byte: checksum, every id below the vocabulary size. */
 glot_status glot_token_store_verify(const glot_token_store *s, glot_error *err);
 /* GLOT_BAD_VALUE unless the store was made with this tokenizer. */
-glot_status glot_token_store_check_tokenizer(const glot_token_store *s, const glot_tokenizer *t, glot_error *err);
+glot_status glot_token_store_check_tokenizer(const glot_token_store *s, const glot_tokenizer *t,
+                                             glot_error *err);
 
-/* Building: languages in order, each from its files in order: text files, and token stores made with the same
- * tokenizer, of which the language that glot_token_store_find_language names is taken. Streams: memory does not grow with
- * the text except for the document table. Tokenizes with `threads` threads (0: OpenMP's choice); the file's bytes do
- * not depend on their number. At most `max_tokens` per language where not 0 (whole documents until reached). A language
- * without a document is GLOT_BAD_VALUE. The store appears under `path` whole or not at all. */
+/* Building: languages in order, each from its files in order: text files, and token stores made with the
+ * same tokenizer, of which the language that glot_token_store_find_language names is taken. Streams: memory
+ * does not grow with the text except for the document table. Tokenizes with `threads` threads (0: OpenMP's
+ * choice); the file's bytes do not depend on their number. At most `max_tokens` per language where not 0
+ * (whole documents until reached). A language without a document is GLOT_BAD_VALUE. The store appears under
+ * `path` whole or not at all. */
 typedef struct glot_store_source {
     const char *language; /* at most 63 bytes, no two alike */
     int32_t group;
@@ -73,7 +77,8 @@ typedef struct glot_store_source {
     size_t n_paths;
     uint64_t max_tokens;
 } glot_store_source;
-glot_status glot_token_store_build(const char *path, const glot_tokenizer *t, const glot_store_source *sources,
-                                   size_t n, const glot_corpus_options *options, int threads, glot_error *err);
+glot_status glot_token_store_build(const char *path, const glot_tokenizer *t,
+                                   const glot_store_source *sources, size_t n,
+                                   const glot_corpus_options *options, int threads, glot_error *err);
 
 #endif
