@@ -1,0 +1,225 @@
+/* test_step.c: one optimizer step: same bits whatever the threads, no heap call, frozen weights untouched, faults refused, means over micro-batches. */
+#include "train/train.h"
+#include "unit/tiny_model.h"
+
+#include <math.h>
+
+static const int32_t layerwise[TINY_LAYERS] = {3, 1, 4};
+
+typedef struct run_result {
+    float *weights;
+    size_t bytes;
+    glot_step_report last;
+    char frozen_before[65], frozen_after[65];
+} run_result;
+
+static glot_train_settings tiny_settings(glot_phase phase)
+{
+    glot_train_settings s = glot_train_settings_default(phase);
+    s.steps = 4;
+    s.batch = 4;
+    s.micro_batch = 4;
+    s.length = TINY_LENGTH;
+    s.lr = s.router_lr = 1e-2;
+    return s;
+}
+
+static glot_trainable trainable_of(glot_phase phase)
+{
+    return phase == GLOT_PHASE_TRAIN ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ROUTERS;
+}
+
+static run_result train(glot_phase phase, int threads, const char *isa, int64_t micro_batch)
+{
+    static const int32_t groups[2] = {0, 1};
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    glot_trainer *t = NULL;
+    run_result r = {0};
+    OK(glot_cpu_backend_create(&be, threads, isa, &err));
+    glot_model *m = tiny_expanded(be, layerwise, trainable_of(phase));
+    glot_train_settings s = tiny_settings(phase);
+    s.micro_batch = micro_batch;
+    tiny_text text = {glot_rng_seed(5, 6), TINY_LENGTH};
+    OK(glot_model_sha256(r.frozen_before, m, true, &err));
+    OK(glot_trainer_create(&t, m, NULL, groups, 2, &s, &err));
+    t->next_block = tiny_next_block;
+    t->next_block_user = &text;
+    for (int64_t i = 0; i < s.steps; i++) {
+        uint64_t heap_calls = glot_heap_calls();
+        OK(glot_trainer_step(t, &r.last, &err));
+        assert_int_equal(glot_heap_calls() - heap_calls, 0);
+    }
+    OK(glot_model_sha256(r.frozen_after, m, true, &err));
+    r.weights = tiny_weights(m, &r.bytes);
+    glot_trainer_free(t);
+    glot_model_close(m);
+    glot_backend_close(be);
+    return r;
+}
+
+static void assert_same_run(const run_result *a, const run_result *b)
+{
+    assert_int_equal(a->bytes, b->bytes);
+    assert_memory_equal(a->weights, b->weights, a->bytes);
+    assert_memory_equal(&a->last.loss, &b->last.loss, sizeof a->last.loss);
+    assert_memory_equal(&a->last.grad_norm, &b->last.grad_norm, sizeof a->last.grad_norm);
+}
+
+static void check_threads(glot_phase phase)
+{
+    static const int threads[] = {2, 3, 8};
+    run_result one = train(phase, 1, NULL, 4);
+    for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++) {
+        run_result many = train(phase, threads[i], NULL, 4);
+        assert_same_run(&one, &many);
+        free(many.weights);
+    }
+    for (const char *const *isa = glot_cpu_isas(); *isa; isa++) {
+        run_result other = train(phase, 2, *isa, 4);
+        assert_same_run(&one, &other);
+        free(other.weights);
+    }
+    free(one.weights);
+}
+
+static void test_same_bits(void **state)
+{
+    (void)state;
+    check_threads(GLOT_PHASE_TRAIN);
+    check_threads(GLOT_PHASE_REVIEW);
+}
+
+static void test_frozen_hash_and_progress(void **state)
+{
+    (void)state;
+    run_result r = train(GLOT_PHASE_TRAIN, 2, NULL, 4), v = train(GLOT_PHASE_REVIEW, 2, NULL, 4);
+    assert_string_equal(r.frozen_before, r.frozen_after);
+    assert_string_equal(v.frozen_before, v.frozen_after);
+    assert_true(r.last.step == 4 && r.last.tokens == 4 * 4 * TINY_LENGTH);
+    assert_true(r.last.balance >= 1.0 && r.last.balance < 4.0 && v.last.lpr > 0.0 && v.last.balance == 0.0);
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    OK(glot_cpu_backend_create(&be, 2, NULL, &err));
+    glot_model *untouched = tiny_expanded(be, layerwise, GLOT_TRAIN_NEW_EXPERTS);
+    size_t bytes;
+    float *before = tiny_weights(untouched, &bytes);
+    assert_memory_not_equal(before, r.weights, bytes); /* it did train */
+    free(before);
+    free(r.weights);
+    free(v.weights);
+    glot_model_close(untouched);
+    glot_backend_close(be);
+}
+
+/* Cross-entropy over micro-batches is the same mean; balance is a mean of means and may differ a little (METHOD 2). */
+static void test_micro_batches(void **state)
+{
+    (void)state;
+    run_result whole = train(GLOT_PHASE_REVIEW, 2, NULL, 4), parts = train(GLOT_PHASE_REVIEW, 2, NULL, 3);
+    assert_true(fabs(whole.last.loss - parts.last.loss) <= 1e-4 * whole.last.loss);
+    assert_true(fabs(whole.last.lpr - parts.last.lpr) <= 1e-4 * whole.last.lpr);
+    free(whole.weights);
+    free(parts.weights);
+}
+
+typedef struct fault {
+    glot_backend *be;
+    glot_model *m;
+    glot_trainer *t;
+    tiny_text text;
+} fault;
+
+static fault fault_setup(glot_phase phase, const int32_t *groups, glot_status expected, glot_error *err_out)
+{
+    fault f = {.text = {glot_rng_seed(5, 6), TINY_LENGTH}};
+    glot_error err = {0};
+    OK(glot_cpu_backend_create(&f.be, 2, NULL, &err));
+    f.m = tiny_expanded(f.be, layerwise, trainable_of(phase));
+    glot_train_settings s = tiny_settings(phase);
+    assert_int_equal(glot_trainer_create(&f.t, f.m, NULL, groups, 2, &s, err_out), expected);
+    return f;
+}
+
+static void fault_teardown(fault *f)
+{
+    glot_trainer_free(f->t);
+    glot_model_close(f->m);
+    glot_backend_close(f->be);
+}
+
+static void test_nan_is_refused(void **state)
+{
+    (void)state;
+    static const int32_t groups[2] = {0, 1};
+    glot_error err = {0};
+    glot_step_report report;
+    fault f = fault_setup(GLOT_PHASE_TRAIN, groups, GLOT_OK, &err);
+    f.t->next_block = tiny_next_block;
+    f.t->next_block_user = &f.text;
+    float nan_value = NAN;
+    glot_tensor flat = glot_tensor_prefix_1d(&f.m->layers[1].down_proj[0]->weight, 1);
+    f.be->upload(f.be, &flat, &nan_value);
+    size_t bytes;
+    float *before = tiny_weights(f.m, &bytes);
+    assert_int_equal(glot_trainer_step(f.t, &report, &err), GLOT_NUMERIC);
+    assert_non_null(strstr(err.message, "step 1"));
+    float *after = tiny_weights(f.m, &bytes);
+    assert_memory_equal(before, after, bytes);
+    assert_int_equal(f.t->step, 0);
+    free(before);
+    free(after);
+    fault_teardown(&f);
+}
+
+static void test_review_without_old_text(void **state)
+{
+    (void)state;
+    static const int32_t groups[2] = {1, 1};
+    glot_error err = {0};
+    fault f = fault_setup(GLOT_PHASE_REVIEW, groups, GLOT_BAD_ARGUMENT, &err);
+    assert_non_null(strstr(err.message, "old language"));
+    fault_teardown(&f);
+}
+
+static void test_empty_blocks(void **state)
+{
+    (void)state;
+    static const int32_t groups[2] = {0, 1};
+    glot_error err = {0};
+    glot_step_report report;
+    fault f = fault_setup(GLOT_PHASE_TRAIN, groups, GLOT_OK, &err);
+    f.text.n = 0;
+    f.t->next_block = tiny_next_block;
+    f.t->next_block_user = &f.text;
+    OK(glot_trainer_step(f.t, &report, &err));
+    assert_true(report.loss == 0.0 && report.grad_norm == 0.0 && report.tokens == 0);
+    fault_teardown(&f);
+}
+
+static void test_schedules(void **state)
+{
+    (void)state;
+    glot_train_settings s = glot_train_settings_default(GLOT_PHASE_TRAIN);
+    s.steps = 10;
+    s.min_lr = 0.1;
+    assert_true(fabs(glot_learning_rate(&s, 1.0, 0) - 1.0) <= 1e-15);
+    assert_true(fabs(glot_learning_rate(&s, 1.0, 5) - 0.55) <= 1e-15);
+    s.schedule = GLOT_SCHEDULE_LINEAR;
+    assert_true(fabs(glot_learning_rate(&s, 1.0, 5) - 0.55) <= 1e-15);
+    assert_true(fabs(glot_learning_rate(&s, 1.0, 1) - 0.91) <= 1e-15);
+    s.schedule = GLOT_SCHEDULE_CONSTANT;
+    s.warmup_steps = 4;
+    assert_true(fabs(glot_learning_rate(&s, 1.0, 0) - 0.25) <= 1e-15);
+    assert_true(fabs(glot_learning_rate(&s, 1.0, 9) - 1.0) <= 1e-15);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_bits),        cmocka_unit_test(test_frozen_hash_and_progress),
+        cmocka_unit_test(test_micro_batches),    cmocka_unit_test(test_nan_is_refused),
+        cmocka_unit_test(test_empty_blocks),     cmocka_unit_test(test_review_without_old_text),
+        cmocka_unit_test(test_schedules)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
