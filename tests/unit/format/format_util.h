@@ -1,5 +1,5 @@
-/* format_util.h: what the tests of src/format share: temporary folders, byte strings written as short programs, and
- * the walk through a file cut off after every byte. */
+/* format_util.h: what the tests of src/format share: temporary folders, byte strings written as short
+ * programs, and the walk through a file cut off after every byte. */
 #ifndef FORMAT_UTIL_H
 #define FORMAT_UTIL_H
 
@@ -84,8 +84,8 @@ static inline void run_word(glot_str *out, const char *word)
     }
 }
 
-/* Bytes from words: u8= u16= u32= u64= numbers, f32= f64= reals, raw= text, str= its length (u64) and text, zeros= and
- * chars= so many bytes, align= zeros up to a multiple. */
+/* Bytes from words: u8= u16= u32= u64= numbers, f32= f64= reals, raw= text, str= its length (u64) and text,
+ * zeros= and chars= so many bytes, align= zeros up to a multiple. */
 static inline void run_program(glot_str *out, const char *program)
 {
     char *copy = glot_strdup(program), *rest = copy;
@@ -118,7 +118,8 @@ static inline void check_every_cut(parse_function *parse, const void *bytes, siz
         glot_status status = parse(copy, n, &err);
         free(copy);
         if (status == GLOT_OK || !strstr(err.message, "'x'"))
-            fail_msg("cut after %zu of %zu bytes: status %s, '%s'", n, size, glot_status_name(status), err.message);
+            fail_msg("cut after %zu of %zu bytes: status %s, '%s'", n, size, glot_status_name(status),
+                     err.message);
     }
 }
 

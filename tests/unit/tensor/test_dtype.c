@@ -69,7 +69,8 @@ static void every_bf16_comes_back(void **state)
     }
 }
 
-/* Between every two neighbouring halves: the middle goes to the even one, a hair beside it to the nearer one. */
+/* Between every two neighbouring halves: the middle goes to the even one, a hair beside it to the nearer one.
+ */
 static void f16_rounds_to_nearest_even(void **state)
 {
     (void)state;
