@@ -20,8 +20,9 @@
  *   fixed tiles, `work` being about the number of elements touched; nothing may depend on how many there are.
  *   Sums over rows: each thread takes columns, or tiles of a fixed number of rows leave their sums in the
  *   shared scratch and are added in order afterwards.
- * - Memory: no heap. Two kinds of scratch, made by reserve(): glot_cpu_thread_scratch(be, bytes), this
- *   thread's own (call it inside the parallel region), and glot_cpu_shared_scratch(be, bytes), one for the op.
+ * - Memory: no heap. Two kinds of scratch, made by reserve(): glot_cpu_thread_scratch(be, bytes), the
+ *   thread's
+ *   own (call it inside the parallel region), and glot_cpu_shared_scratch(be, bytes), one for the op.
  *   Both are 64-byte aligned, have undefined contents and belong to one op call. glot_cpu_scratch_needs
  *   (backend.c) says how large they are for given limits.
  * - Reads and writes stay inside the tensors.
@@ -49,9 +50,8 @@
 /* The backend object: `base` first, so that a glot_backend * of this backend is one of these. */
 typedef struct glot_cpu {
     glot_backend base;
-    glot_limits limits; /* the largest reserved so far */
-    char *shared;       /* [shared_bytes] */
-    char *threads;      /* [n_threads * thread_bytes] */
+    char *shared;  /* [shared_bytes] */
+    char *threads; /* [n_threads * thread_bytes] */
     size_t shared_bytes, thread_bytes;
 } glot_cpu;
 

@@ -1,0 +1,453 @@
+/* k_gemm.c: the products.
+ *
+ *   c [m, n] = start + sum over k of a(i, k) b(k, j),   start: 0, or what c holds
+ *
+ * ORDER    Each output's sum runs over k from 0 upward with fused multiply-add from +0, in panels of 256, and
+ *          the panels' sums are added to the start in order. Nothing else decides its bits: tiles, threads
+ * and the split of the work may be anything.
+ *
+ * SIDES    a is activations (float32), b weights or activations; either may have k along its rows or across:
+ *              linear                   c = out   a = x, along     b = w, along
+ *              linear_backward_input    c = dx    a = dy, along    b = w, across
+ *              linear_backward_weight   c = dw    a = dy, across   b = x, across
+ *          Grouped: one such product for each expert, its rows picked by the dispatch plan.
+ *
+ * METHOD   The list of all products is cut into slabs, as many rows and panels as the shared scratch holds of
+ *          packed a; slabs that fit together make a batch. The team packs the batch's a, then takes tasks
+ * (some columns, sometimes a part of the rows of a slab) from one list: a task packs 256 x 128 of b into its
+ *          own scratch, which stays in the level 2 cache, and runs the register tiles over it. b, the large
+ *          side where it is a weight, is read from memory once and never written.
+ */
+#include "tensor/cpu/gemm.h"
+
+/* One product, or one expert's part of a grouped one. */
+typedef struct product {
+    glot_operand a, b;
+    bool is_a_across, is_b_across;
+    int64_t m, n, k;
+    float *c; /* [m, n] */
+    const glot_tensor *bias;
+    bool is_added;
+} product;
+
+/* Products of a grouped op, made when their turn comes. */
+typedef struct gemm {
+    int n_groups;
+    product (*group)(const void *op, int g);
+    const void *op;
+} gemm;
+
+enum { SLAB_ROWS = 1024, MAX_SLABS = 64, A_BLOCK_ROWS = 96, MIN_SPLIT_ROWS = 96, TASKS_PER_THREAD = 8 };
+
+/* Rows and panels of one product whose a is packed at once. */
+typedef struct slab {
+    product p;
+    int64_t first_row, rows; /* of c */
+    int64_t first_k, k;
+    int64_t n_tiles;     /* of rows, nearly equal */
+    int64_t tile_floats; /* of one packed tile and panel */
+    float *packed;       /* [panels, n_tiles, tile_floats] */
+    int64_t n_packs, n_splits, n_blocks, n_tasks;
+} slab;
+
+typedef struct batch {
+    slab slabs[MAX_SLABS];
+    int n;
+    int64_t n_floats, n_packs, n_tasks, work;
+} batch;
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t parts(int64_t n, int64_t of)
+{
+    return (n + of - 1) / of;
+}
+
+/* Where part `i` begins when n things are cut into n_parts nearly equal ones. */
+static int64_t part_start(int64_t n, int64_t n_parts, int64_t i)
+{
+    return n / n_parts * i + least(i, n % n_parts);
+}
+
+static int64_t panels_of(const slab *s)
+{
+    return parts(s->k, GLOT_PANEL);
+}
+
+/* Tile `t` of panel `p`. */
+static float *packed_tile(const slab *s, int64_t p, int64_t t)
+{
+    return s->packed + (p * s->n_tiles + t) * s->tile_floats;
+}
+
+static void pack_a(const slab *s, int64_t pack)
+{
+    int64_t panel = pack / s->n_tiles, t = pack % s->n_tiles;
+    int64_t k = s->first_k + panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
+    int64_t row = part_start(s->rows, s->n_tiles, t), rows = part_start(s->rows, s->n_tiles, t + 1) - row;
+    row += s->first_row;
+    if (s->p.is_a_across)
+        GLOT_KERNEL(pack_a_across)(packed_tile(s, panel, t), &s->p.a, k, n_k, row, rows);
+    else
+        GLOT_KERNEL(pack_a_along)(packed_tile(s, panel, t), &s->p.a, row, rows, k, n_k);
+}
+
+static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64_t k, int64_t n_k)
+{
+    if (p->is_b_across)
+        GLOT_KERNEL(pack_b_across)(to, &p->b, k, n_k, col, cols);
+    else
+        GLOT_KERNEL(pack_b_along)(to, &p->b, col, cols, k, n_k);
+}
+
+/* Tiles first .. end of the slab times one packed column of tiles of b. */
+static void multiply_tiles(const slab *s, int64_t panel, int64_t first, int64_t end, const float *b,
+                           int64_t col, int64_t cols)
+{
+    const product *p = &s->p;
+    int64_t n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
+    bool is_first = s->first_k + panel == 0 && !p->is_added;
+    glot_micro_mode mode = is_first ? GLOT_MICRO_SET : GLOT_MICRO_ADD;
+    for (int64_t t = first; t < end; t++) {
+        int64_t row = part_start(s->rows, s->n_tiles, t), rows = part_start(s->rows, s->n_tiles, t + 1) - row;
+        float *c = p->c + (s->first_row + row) * p->n + col;
+        glot_micro *micro = GLOT_KERNEL(micro_across)[rows];
+        if (cols == GLOT_TILE_COLS)
+            micro(n_k, packed_tile(s, panel, t), rows, b, c, p->n, mode);
+        else
+            GLOT_KERNEL(micro_edge)(micro, rows, cols, n_k, packed_tile(s, panel, t), rows, b, c, p->n, mode);
+    }
+}
+
+static void add_bias(const slab *s, int64_t first, int64_t end, int64_t col, int64_t cols)
+{
+    const glot_tensor *bias = s->p.bias;
+    int64_t row = part_start(s->rows, s->n_tiles, first), row_end = part_start(s->rows, s->n_tiles, end);
+    for (; row < row_end; row++) {
+        float *c = s->p.c + (s->first_row + row) * s->p.n;
+        for (int64_t j = col; j < col + cols; j += 16) {
+            int64_t n = least(16, col + cols - j);
+            v16_store_n(c + j, v16_add(v16_load_n(c + j, n), v16_load_as_n(bias->dtype, bias->addr, j, n)),
+                        n);
+        }
+    }
+}
+
+/* Columns col .. col + cols (at most GLOT_GEMM_BLOCK_COLS) of tiles first .. end of a slab. */
+static void multiply_block(const slab *s, int64_t first, int64_t end, int64_t col, int64_t cols, float *b)
+{
+    for (int64_t panel = 0; panel < panels_of(s); panel++) {
+        int64_t k = s->first_k + panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
+        for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
+            pack_b(b + j * GLOT_PANEL, &s->p, col + j, least(GLOT_TILE_COLS, cols - j), k, n_k);
+        for (int64_t t = first; t < end; t += A_BLOCK_ROWS / GLOT_TILE_ROWS)
+            for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
+                multiply_tiles(s, panel, t, least(end, t + A_BLOCK_ROWS / GLOT_TILE_ROWS), b + j * GLOT_PANEL,
+                               col + j, least(GLOT_TILE_COLS, cols - j));
+    }
+    if (s->p.bias && s->first_k + s->k == s->p.k)
+        add_bias(s, first, end, col, cols);
+}
+
+static void run_task(const slab *s, int64_t task, float *b)
+{
+    int64_t split = task / s->n_blocks, block = task % s->n_blocks, units = parts(s->p.n, GLOT_TILE_COLS);
+    int64_t col = part_start(units, s->n_blocks, block) * GLOT_TILE_COLS;
+    int64_t end = least(part_start(units, s->n_blocks, block + 1) * GLOT_TILE_COLS, s->p.n);
+    int64_t first = part_start(s->n_tiles, s->n_splits, split),
+            last = part_start(s->n_tiles, s->n_splits, split + 1);
+    multiply_block(s, first, last, col, end - col, b);
+}
+
+/* The slab that item `*i` of a list over all slabs belongs to; *i becomes its number there. */
+static const slab *slab_of_pack(const batch *b, int64_t *i)
+{
+    const slab *s = b->slabs;
+    for (; *i >= s->n_packs; s++)
+        *i -= s->n_packs;
+    return s;
+}
+
+static const slab *slab_of_task(const batch *b, int64_t *i)
+{
+    const slab *s = b->slabs;
+    for (; *i >= s->n_tasks; s++)
+        *i -= s->n_tasks;
+    return s;
+}
+
+static void run_batch(const glot_backend *be, batch *b)
+{
+    int team = glot_cpu_team(be, b->work / 8);
+#pragma omp parallel num_threads(team)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < b->n_packs; i++) {
+            int64_t pack = i;
+            const slab *s = slab_of_pack(b, &pack);
+            pack_a(s, pack);
+        }
+        float *mine = glot_cpu_thread_scratch(be, GLOT_GEMM_THREAD_FLOATS * sizeof(float));
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < b->n_tasks; i++) {
+            int64_t task = i;
+            const slab *s = slab_of_task(b, &task);
+            run_task(s, task, mine);
+        }
+    }
+    b->n = 0;
+    b->n_floats = b->n_packs = b->n_tasks = b->work = 0;
+}
+
+/* Blocks of columns and splits of rows: enough tasks for the team, and their number a multiple of it where
+ * that is possible. */
+static void plan_tasks(slab *s, int n_threads)
+{
+    int64_t units = parts(s->p.n, GLOT_TILE_COLS), most = GLOT_GEMM_BLOCK_COLS / GLOT_TILE_COLS;
+    s->n_splits = 1;
+    while (units * s->n_splits < TASKS_PER_THREAD * n_threads && s->rows >= 2 * MIN_SPLIT_ROWS * s->n_splits)
+        s->n_splits *= 2;
+    s->n_blocks = parts(parts(units, most), n_threads) * n_threads;
+    s->n_blocks = least(s->n_blocks, units);
+    s->n_tasks = s->n_splits * s->n_blocks;
+}
+
+static void add_slab(const glot_backend *be, batch *b, slab s)
+{
+    s.n_tiles = parts(s.rows, GLOT_TILE_ROWS);
+    s.tile_floats = GLOT_PANEL * parts(s.rows, s.n_tiles) + GLOT_PACK_SLACK;
+    s.n_packs = panels_of(&s) * s.n_tiles;
+    int64_t floats = s.n_packs * s.tile_floats;
+    if (b->n == MAX_SLABS || b->n_floats + floats > GLOT_GEMM_SHARED_FLOATS)
+        run_batch(be, b);
+    GLOT_ASSERT(floats <= GLOT_GEMM_SHARED_FLOATS);
+    s.packed = (float *)glot_cpu_shared_scratch(be, GLOT_GEMM_SHARED_FLOATS * sizeof(float)) + b->n_floats;
+    plan_tasks(&s, be->n_threads);
+    b->slabs[b->n++] = s;
+    b->n_floats += floats;
+    b->n_packs += s.n_packs;
+    b->n_tasks += s.n_tasks;
+    b->work += s.rows * s.k * s.p.n;
+}
+
+/* The slabs of one product, in order: panels of the same rows never share a batch. */
+static void add_product(const glot_backend *be, batch *b, const product *p)
+{
+    int64_t n_parts = parts(p->m, SLAB_ROWS);
+    for (int64_t i = 0; i < n_parts; i++) {
+        int64_t first = part_start(p->m, n_parts, i), rows = part_start(p->m, n_parts, i + 1) - first;
+        int64_t panel_floats = (rows + GLOT_TILE_ROWS) * (GLOT_PANEL + GLOT_PACK_SLACK);
+        int64_t most = GLOT_GEMM_SHARED_FLOATS / panel_floats * GLOT_PANEL;
+        for (int64_t k = 0; k < p->k; k += most) {
+            if (k)
+                run_batch(be, b);
+            add_slab(
+                be, b,
+                (slab){.p = *p, .first_row = first, .rows = rows, .first_k = k, .k = least(most, p->k - k)});
+        }
+    }
+}
+
+/* A sum over nothing is the start. */
+static void clear(const product *p)
+{
+    if (!p->is_added)
+        memset(p->c, 0, (size_t)(p->m * p->n) * sizeof *p->c);
+}
+
+static void run(const glot_backend *be, const gemm *g)
+{
+    batch b;
+    b.n = 0;
+    b.n_floats = b.n_packs = b.n_tasks = b.work = 0;
+    for (int i = 0; i < g->n_groups; i++) {
+        product p = g->group(g->op, i);
+        if (p.m <= 0 || p.n <= 0)
+            continue;
+        if (p.k <= 0)
+            clear(&p);
+        else
+            add_product(be, &b, &p);
+    }
+    if (b.n)
+        run_batch(be, &b);
+}
+
+static float *floats(const glot_tensor *t)
+{
+    GLOT_ASSERT(t->dtype == GLOT_F32);
+    return t->addr;
+}
+
+/* A matrix as one side; its rows are `cols` long. */
+static glot_operand operand(const glot_tensor *t, int64_t cols)
+{
+    GLOT_ASSERT(t->dtype == GLOT_F32 || t->dtype == GLOT_F16 || t->dtype == GLOT_BF16);
+    return (glot_operand){.data = t->addr, .dtype = t->dtype, .stride = cols};
+}
+
+static product one_product(const void *op, int g)
+{
+    (void)g;
+    return *(const product *)op;
+}
+
+static void run_one(const glot_backend *be, const product *p)
+{
+    run(be, &(gemm){.n_groups = 1, .group = one_product, .op = p});
+}
+
+void GLOT_KERNEL(linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, const glot_tensor *w,
+                         const glot_tensor *bias)
+{
+    int64_t n = w->shape[0], k = w->shape[1], rows = n ? glot_tensor_elements(out) / n : 0;
+    GLOT_ASSERT(glot_tensor_elements(x) == rows * k && glot_tensor_elements(out) == rows * n);
+    GLOT_ASSERT(x->dtype == GLOT_F32 && (!bias || glot_tensor_elements(bias) == n));
+    run_one(be, &(product){.a = operand(x, k),
+                           .b = operand(w, k),
+                           .m = rows,
+                           .n = n,
+                           .k = k,
+                           .c = floats(out),
+                           .bias = bias});
+}
+
+void GLOT_KERNEL(linear_backward_input)(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
+                                        const glot_tensor *w, bool is_added)
+{
+    int64_t n = w->shape[0], k = w->shape[1], rows = k ? glot_tensor_elements(dx) / k : 0;
+    GLOT_ASSERT(glot_tensor_elements(dy) == rows * n && glot_tensor_elements(dx) == rows * k);
+    GLOT_ASSERT(dy->dtype == GLOT_F32);
+    run_one(be, &(product){.a = operand(dy, n),
+                           .b = operand(w, k),
+                           .is_b_across = true,
+                           .m = rows,
+                           .n = k,
+                           .k = n,
+                           .c = floats(dx),
+                           .is_added = is_added});
+}
+
+void GLOT_KERNEL(linear_backward_weight)(glot_backend *be, const glot_tensor *dw, const glot_tensor *dy,
+                                         const glot_tensor *x)
+{
+    int64_t n = dw->shape[0], k = dw->shape[1], rows = n ? glot_tensor_elements(dy) / n : 0;
+    GLOT_ASSERT(glot_tensor_elements(dy) == rows * n && glot_tensor_elements(x) == rows * k);
+    GLOT_ASSERT(dy->dtype == GLOT_F32 && x->dtype == GLOT_F32);
+    run_one(be, &(product){.a = operand(dy, n),
+                           .b = operand(x, k),
+                           .is_a_across = true,
+                           .is_b_across = true,
+                           .m = n,
+                           .n = k,
+                           .k = rows,
+                           .c = floats(dw),
+                           .is_added = true});
+}
+
+/* A grouped op: the tensors by their role in the three products above. */
+typedef struct grouped {
+    const glot_tensor *out, *dy, *x;
+    const glot_tensor *const *w; /* or dw */
+    const glot_dispatch *plan;
+    bool is_gathered, is_added;
+} grouped;
+
+static const int32_t *expert_rows(const grouped *op, int e, int64_t *first, int64_t *n)
+{
+    const int32_t *offsets = op->plan->expert_offsets.addr;
+    *first = offsets[e];
+    *n = offsets[e + 1] - *first;
+    return op->plan->row_map.addr;
+}
+
+/* Rows first .. of x, or of the tokens they stand for. */
+static glot_operand rows_of_x(const grouped *op, int64_t first, int64_t cols, const int32_t *row_map)
+{
+    glot_operand x = operand(op->x, cols);
+    x.first_row = first;
+    if (op->is_gathered) {
+        x.row_map = row_map;
+        x.row_divisor = op->plan->top_k;
+    }
+    return x;
+}
+
+static product expert_forward(const void *context, int e)
+{
+    const grouped *op = context;
+    int64_t first, rows, n = op->w[e]->shape[0], k = op->w[e]->shape[1];
+    const int32_t *row_map = expert_rows(op, e, &first, &rows);
+    return (product){.a = rows_of_x(op, first, k, row_map),
+                     .b = operand(op->w[e], k),
+                     .m = rows,
+                     .n = n,
+                     .k = k,
+                     .c = floats(op->out) + first * n};
+}
+
+static product expert_backward_input(const void *context, int e)
+{
+    const grouped *op = context;
+    int64_t first, rows, n = op->w[e]->shape[0], k = op->w[e]->shape[1];
+    expert_rows(op, e, &first, &rows);
+    glot_operand dy = operand(op->dy, n);
+    dy.first_row = first;
+    return (product){.a = dy,
+                     .b = operand(op->w[e], k),
+                     .is_b_across = true,
+                     .m = rows,
+                     .n = k,
+                     .k = n,
+                     .c = floats(op->out) + first * k,
+                     .is_added = op->is_added};
+}
+
+static product expert_backward_weight(const void *context, int e)
+{
+    const grouped *op = context;
+    if (!op->w[e])
+        return (product){0};
+    int64_t first, rows, n = op->w[e]->shape[0], k = op->w[e]->shape[1];
+    const int32_t *row_map = expert_rows(op, e, &first, &rows);
+    glot_operand dy = operand(op->dy, n);
+    dy.first_row = first;
+    return (product){.a = dy,
+                     .b = rows_of_x(op, first, k, row_map),
+                     .is_a_across = true,
+                     .is_b_across = true,
+                     .m = n,
+                     .n = k,
+                     .k = rows,
+                     .c = floats(op->w[e]),
+                     .is_added = true};
+}
+
+void GLOT_KERNEL(grouped_linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
+                                 const glot_tensor *const *w, const glot_dispatch *plan, bool is_gathered)
+{
+    grouped op = {.out = out, .x = x, .w = w, .plan = plan, .is_gathered = is_gathered};
+    GLOT_ASSERT(x->dtype == GLOT_F32);
+    run(be, &(gemm){.n_groups = plan->n_experts, .group = expert_forward, .op = &op});
+}
+
+void GLOT_KERNEL(grouped_linear_backward_input)(glot_backend *be, const glot_tensor *dx,
+                                                const glot_tensor *dy, const glot_tensor *const *w,
+                                                const glot_dispatch *plan, bool is_added)
+{
+    grouped op = {.out = dx, .dy = dy, .w = w, .plan = plan, .is_added = is_added};
+    GLOT_ASSERT(dy->dtype == GLOT_F32);
+    run(be, &(gemm){.n_groups = plan->n_experts, .group = expert_backward_input, .op = &op});
+}
+
+void GLOT_KERNEL(grouped_linear_backward_weight)(glot_backend *be, const glot_tensor *const *dw,
+                                                 const glot_tensor *dy, const glot_tensor *x,
+                                                 const glot_dispatch *plan, bool is_gathered)
+{
+    grouped op = {.dy = dy, .x = x, .w = dw, .plan = plan, .is_gathered = is_gathered};
+    GLOT_ASSERT(dy->dtype == GLOT_F32 && x->dtype == GLOT_F32);
+    run(be, &(gemm){.n_groups = plan->n_experts, .group = expert_backward_weight, .op = &op});
+}

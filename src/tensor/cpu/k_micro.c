@@ -1,0 +1,248 @@
+/* k_micro.c: the register tile and the packing of its operands (micro.h).
+ *
+ * The tile is one body for every instruction set and number of rows. Its accumulators are named variables
+ * made by the ROWS_n lists below, not an array, so that they stay in registers with any compiler: 12 of
+ * AVX2's 16, 28 of AVX-512's 32; two more hold b and one the element of a.
+ */
+#include "tensor/cpu/micro.h"
+#include "tensor/cpu/v8.h"
+
+#if GLOT_ISA_LEVEL == 2
+typedef __m512 vn; /* half a row of a tile */
+#define vn_load _mm512_loadu_ps
+#define vn_store _mm512_storeu_ps
+#define vn_set1(p) _mm512_set1_ps(*(p))
+#define vn_zero _mm512_setzero_ps
+#define vn_add _mm512_add_ps
+#define vn_fma _mm512_fmadd_ps
+#elif GLOT_ISA_LEVEL == 1
+typedef __m256 vn;
+#define vn_load _mm256_loadu_ps
+#define vn_store _mm256_storeu_ps
+#define vn_set1(p) _mm256_broadcast_ss(p)
+#define vn_zero _mm256_setzero_ps
+#define vn_add _mm256_add_ps
+#define vn_fma _mm256_fmadd_ps
+#else
+typedef v8 vn;
+#define vn_load v8_load
+#define vn_store v8_store
+static inline vn vn_set1(const float *p)
+{
+    vn y;
+    for (int i = 0; i < 8; i++)
+        y.x[i] = *p;
+    return y;
+}
+static inline vn vn_zero(void)
+{
+    return (vn){0};
+}
+static inline vn vn_add(vn a, vn b)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] += b.x[i];
+    return a;
+}
+static inline vn vn_fma(vn a, vn b, vn c)
+{
+    for (int i = 0; i < 8; i++)
+        c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);
+    return c;
+}
+#endif
+
+enum { LANES = GLOT_TILE_COLS / 2 };
+
+/* clang-format off */
+#define ROWS_1(X) X(0);
+#define ROWS_2(X) ROWS_1(X) X(1);
+#define ROWS_3(X) ROWS_2(X) X(2);
+#define ROWS_4(X) ROWS_3(X) X(3);
+#define ROWS_5(X) ROWS_4(X) X(4);
+#define ROWS_6(X) ROWS_5(X) X(5);
+#define ROWS_7(X) ROWS_6(X) X(6);
+#define ROWS_8(X) ROWS_7(X) X(7);
+#define ROWS_9(X) ROWS_8(X) X(8);
+#define ROWS_10(X) ROWS_9(X) X(9);
+#define ROWS_11(X) ROWS_10(X) X(10);
+#define ROWS_12(X) ROWS_11(X) X(11);
+#define ROWS_13(X) ROWS_12(X) X(12);
+#define ROWS_14(X) ROWS_13(X) X(13);
+
+#define TILE_ZERO(row) vn low##row = vn_zero(), high##row = vn_zero()
+#define TILE_LOAD(row)                                                                                       \
+    low##row = vn_load(c + row * c_step);                                                                    \
+    high##row = vn_load(c + row * c_step + LANES)
+#define TILE_STEP(row)                                                                                       \
+    x = vn_set1(a + row * row_step);                                                                         \
+    low##row = vn_fma(x, b_low, low##row);                                                                   \
+    high##row = vn_fma(x, b_high, high##row)
+#define TILE_ADD_C(row)                                                                                      \
+    low##row = vn_add(vn_load(c + row * c_step), low##row);                                                  \
+    high##row = vn_add(vn_load(c + row * c_step + LANES), high##row)
+#define TILE_ADD_ZERO(row)                                                                                   \
+    low##row = vn_add(vn_zero(), low##row);                                                                  \
+    high##row = vn_add(vn_zero(), high##row)
+#define TILE_STORE(row)                                                                                      \
+    vn_store(c + row * c_step, low##row);                                                                    \
+    vn_store(c + row * c_step + LANES, high##row)
+
+/* ROW_STEP: distance of a's rows, a constant; K_STEP: of its steps. */
+#define TILE(name, rows, ROW_STEP, K_STEP)                                                                   \
+    static void name##_##rows(int64_t k, const float *a, int64_t a_step, const float *b, float *c,           \
+                              int64_t c_step, glot_micro_mode mode)                                          \
+    {                                                                                                        \
+        enum { row_step = ROW_STEP };                                                                        \
+        (void)a_step;                                                                                        \
+        ROWS_##rows(TILE_ZERO);                                                                              \
+        if (mode == GLOT_MICRO_CONTINUE) {                                                                   \
+            ROWS_##rows(TILE_LOAD);                                                                          \
+        }                                                                                                    \
+        for (; k > 0; k--) {                                                                                 \
+            vn b_low = vn_load(b), b_high = vn_load(b + LANES), x;                                           \
+            ROWS_##rows(TILE_STEP);                                                                          \
+            a += K_STEP;                                                                                     \
+            b += GLOT_TILE_COLS;                                                                             \
+        }                                                                                                    \
+        if (mode == GLOT_MICRO_ADD) {                                                                        \
+            ROWS_##rows(TILE_ADD_C);                                                                         \
+        } else if (mode == GLOT_MICRO_SET) {                                                                 \
+            ROWS_##rows(TILE_ADD_ZERO);                                                                      \
+        }                                                                                                    \
+        ROWS_##rows(TILE_STORE);                                                                             \
+    }
+
+#define TILE_PAIR(rows)                                                                                      \
+    TILE(across, rows, 1, a_step)                                                                            \
+    TILE(along, rows, GLOT_PANEL_STRIDE, 1)
+
+TILE_PAIR(1) TILE_PAIR(2) TILE_PAIR(3) TILE_PAIR(4) TILE_PAIR(5) TILE_PAIR(6)
+#if GLOT_ISA_LEVEL == 2
+TILE_PAIR(7) TILE_PAIR(8) TILE_PAIR(9) TILE_PAIR(10) TILE_PAIR(11) TILE_PAIR(12) TILE_PAIR(13) TILE_PAIR(14)
+#endif
+
+#define TABLE_6(X) NULL, X##_1, X##_2, X##_3, X##_4, X##_5, X##_6
+#define TABLE_14(X) TABLE_6(X), X##_7, X##_8, X##_9, X##_10, X##_11, X##_12, X##_13, X##_14
+#if GLOT_ISA_LEVEL == 2
+#define TABLE TABLE_14
+#else
+#define TABLE TABLE_6
+#endif
+
+glot_micro *const GLOT_KERNEL(micro_across)[GLOT_TILE_ROWS + 1] = {TABLE(across)};
+glot_micro *const GLOT_KERNEL(micro_along)[GLOT_TILE_ROWS + 1] = {TABLE(along)};
+/* clang-format on */
+
+void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int64_t k, const float *a,
+                             int64_t a_step, const float *b, float *c, int64_t c_step, glot_micro_mode mode)
+{
+    float tile[GLOT_TILE_ROWS * GLOT_TILE_COLS] = {0};
+    if (mode != GLOT_MICRO_SET)
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(tile + r * GLOT_TILE_COLS, c + r * c_step, (size_t)cols * sizeof *c);
+    micro(k, a, a_step, b, tile, GLOT_TILE_COLS, mode);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(c + r * c_step, tile + r * GLOT_TILE_COLS, (size_t)cols * sizeof *c);
+}
+
+static const void *row_at(const glot_operand *from, int64_t row)
+{
+    row += from->first_row;
+    if (from->row_map)
+        row = from->row_map[row] / from->row_divisor;
+    size_t bytes = from->dtype == GLOT_F32 ? 4 : 2;
+    return (const char *)from->data + (size_t)(row * from->stride) * bytes;
+}
+
+/* Eight rows, the last one again for those that do not exist: their lanes are never kept. */
+static void rows_at(const void *rows[8], const glot_operand *from, int64_t row, int64_t n)
+{
+    for (int64_t i = 0; i < 8; i++)
+        rows[i] = row_at(from, row + (i < n ? i : n - 1));
+}
+
+void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
+                               int64_t n)
+{
+    /* Stores are 8 wide whatever `rows` is: each is cut to size by the next one. */
+    const void *low[8], *high[8];
+    rows_at(low, from, row, rows < 8 ? rows : 8);
+    bool is_wide = rows > 8;
+    rows_at(high, from, row + (is_wide ? 8 : 0), is_wide ? rows - 8 : 1);
+    for (int64_t k = 0; k < n; k += 8) {
+        int64_t part = n - k < 8 ? n - k : 8;
+        v8 x[8], y[8];
+        v8_turn_as(x, GLOT_F32, low, first + k, part);
+        if (is_wide)
+            v8_turn_as(y, GLOT_F32, high, first + k, part);
+        for (int64_t i = 0; i < part; i++) {
+            v8_store(to, x[i]);
+            if (is_wide)
+                v8_store(to + 8, y[i]);
+            to += rows;
+        }
+    }
+}
+
+void GLOT_KERNEL(pack_a_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
+                                int64_t cols)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const float *x = (const float *)row_at(from, row + k) + first;
+        v16_store(to, v16_load_n(x, cols));
+        to += cols;
+    }
+}
+
+static inline __attribute__((always_inline)) void pack_turned(float *to, const glot_operand *from,
+                                                              int64_t row, int64_t cols, int64_t first,
+                                                              int64_t n, glot_dtype dtype)
+{
+    for (int64_t j = 0; j < cols; j += 8) {
+        const void *rows[8];
+        rows_at(rows, from, row + j, cols - j);
+        float *out = to + j;
+        int64_t k = 0;
+        for (; k + 8 <= n; k += 8) {
+            v8 x[8];
+            v8_turn_as(x, dtype, rows, first + k, 8);
+            for (int i = 0; i < 8; i++)
+                v8_store(out + (k + i) * GLOT_TILE_COLS, x[i]);
+        }
+        if (k < n) {
+            v8 x[8];
+            v8_turn_as(x, dtype, rows, first + k, n - k);
+            for (int64_t i = 0; i < n - k; i++)
+                v8_store(out + (k + i) * GLOT_TILE_COLS, x[i]);
+        }
+    }
+}
+
+void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row, int64_t cols, int64_t first,
+                               int64_t n)
+{
+    switch (from->dtype) {
+    case GLOT_F32:
+        pack_turned(to, from, row, cols, first, n, GLOT_F32);
+        break;
+    case GLOT_F16:
+        pack_turned(to, from, row, cols, first, n, GLOT_F16);
+        break;
+    default:
+        pack_turned(to, from, row, cols, first, n, GLOT_BF16);
+        break;
+    }
+}
+
+void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
+                                int64_t cols)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const void *x = row_at(from, row + k);
+        for (int64_t j = 0; j < cols; j += 16)
+            v16_store(to + j, cols - j < 16 ? v16_load_as_n(from->dtype, x, first + j, cols - j)
+                                            : v16_load_as(from->dtype, x, first + j));
+        to += GLOT_TILE_COLS;
+    }
+}

@@ -1,0 +1,78 @@
+/* micro.h
+ *
+ * The inner loops that the products and attention share: a tile of at most GLOT_TILE_ROWS x GLOT_TILE_COLS
+ * outputs in registers, and the copies that lay operands out for it.
+ *
+ * A tile's sum runs over k from 0 upward with fused multiply-add, each output in one lane of one register:
+ * that is the order of summation of the whole program (DESIGN), so a caller cuts k at multiples of GLOT_PANEL
+ * and has the sums of panels added in order.
+ *
+ *   b   [k, GLOT_TILE_COLS], one row behind the other; columns past the wanted ones may hold anything
+ *   a   of rows 0 .. rows - 1 at step k:
+ *         micro_across    a[k * a_step + row]             (packed, or columns of a matrix)
+ *         micro_along     a[row * GLOT_PANEL_STRIDE + k]  (rows of a panel of scores)
+ *   c   [rows, GLOT_TILE_COLS], rows c_step apart, whole tiles always
+ */
+#ifndef GLOT_TENSOR_CPU_MICRO_H
+#define GLOT_TENSOR_CPU_MICRO_H
+
+#include "tensor/cpu/kernel.h"
+
+#if GLOT_ISA_LEVEL == 2
+enum { GLOT_TILE_ROWS = 14, GLOT_TILE_COLS = 32 };
+#else
+enum { GLOT_TILE_ROWS = 6, GLOT_TILE_COLS = 16 };
+#endif
+
+enum {
+    GLOT_MAX_TILE_ROWS = 14, /* over all instruction sets: scratch is sized once */
+    GLOT_MAX_TILE_COLS = 32,
+    GLOT_PANEL = 256,
+    GLOT_PANEL_STRIDE =
+        GLOT_PANEL + 16, /* not a power of two: rows of a panel fall into different cache sets */
+    GLOT_PACK_SLACK = 16 /* floats behind a packed a that packing may overwrite */
+};
+
+typedef enum glot_micro_mode {
+    GLOT_MICRO_SET,     /* c = 0 + sum */
+    GLOT_MICRO_ADD,     /* c = c + sum */
+    GLOT_MICRO_CONTINUE /* the sum starts from c instead of 0 and is left there */
+} glot_micro_mode;
+
+typedef void glot_micro(int64_t k, const float *a, int64_t a_step, const float *b, float *c, int64_t c_step,
+                        glot_micro_mode mode);
+
+/* [rows], rows = 1 .. GLOT_TILE_ROWS */
+extern glot_micro *const GLOT_KERNEL(micro_across)[GLOT_TILE_ROWS + 1];
+extern glot_micro *const GLOT_KERNEL(micro_along)[GLOT_TILE_ROWS + 1];
+
+/* micro for a tile of which only `cols` columns exist in c. */
+void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int64_t k, const float *a,
+                             int64_t a_step, const float *b, float *c, int64_t c_step, glot_micro_mode mode);
+
+/* One side of a product: rows of `dtype` elements (F32, F16, BF16), `stride` elements apart. Row r is row
+ * first_row + r, or, with a row_map, row_map[first_row + r] / row_divisor. */
+typedef struct glot_operand {
+    const void *data;
+    glot_dtype dtype;
+    int64_t stride, first_row;
+    const int32_t *row_map;
+    int row_divisor;
+} glot_operand;
+
+/* to [n, rows] = elements first .. first + n of `rows` <= GLOT_TILE_ROWS rows (F32), turned. Writes at most
+ * GLOT_PACK_SLACK floats more. */
+void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
+                               int64_t n);
+/* to [n, cols] = elements first .. first + cols of the n rows from `row` (F32). The same slack. */
+void GLOT_KERNEL(pack_a_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
+                                int64_t cols);
+/* to [n, GLOT_TILE_COLS] = elements first .. first + n of `cols` <= GLOT_TILE_COLS rows, turned and
+ * widened. */
+void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row, int64_t cols, int64_t first,
+                               int64_t n);
+/* to [n, GLOT_TILE_COLS] = elements first .. first + cols of the n rows from `row`, widened. */
+void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
+                                int64_t cols);
+
+#endif

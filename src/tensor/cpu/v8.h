@@ -1,0 +1,160 @@
+/* v8.h
+ *
+ * Eight floats as one value, for moving matrices about: loads with widening, and blocks of 8 x 8 turned in
+ * registers. Eight is the width at which every x86 processor turns fastest (512-bit shuffles are no faster
+ * than two of 256), so AVX-512 uses it as well.
+ */
+#ifndef GLOT_TENSOR_CPU_V8_H
+#define GLOT_TENSOR_CPU_V8_H
+
+#include "tensor/cpu/v16.h"
+
+#if GLOT_ISA_LEVEL >= 1
+
+typedef __m256 v8;
+
+static inline v8 v8_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline void v8_store(float *p, v8 a)
+{
+    _mm256_storeu_ps(p, a);
+}
+static inline v8 v8_load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+static inline v8 v8_load_bf16(const uint16_t *p)
+{
+    return _mm256_castsi256_ps(
+        _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+
+/* a_i, b_i: elements 0-3 and 4-7 of rows i (low half) and i + 4 (high half); out[k] = element k of the 8
+ * rows. */
+static inline void v8_turn_halves_(v8 out[4], v8 r0, v8 r1, v8 r2, v8 r3)
+{
+    v8 low01 = _mm256_unpacklo_ps(r0, r1), high01 = _mm256_unpackhi_ps(r0, r1);
+    v8 low23 = _mm256_unpacklo_ps(r2, r3), high23 = _mm256_unpackhi_ps(r2, r3);
+    out[0] = _mm256_shuffle_ps(low01, low23, 0x44);
+    out[1] = _mm256_shuffle_ps(low01, low23, 0xee);
+    out[2] = _mm256_shuffle_ps(high01, high23, 0x44);
+    out[3] = _mm256_shuffle_ps(high01, high23, 0xee);
+}
+
+static inline v8 v8_two_quads_(const float *low, const float *high)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+
+/* out[k] = element first + k of the 8 rows of floats, k < 8. */
+static inline void v8_turn_f32(v8 out[8], const float *const rows[8], int64_t first)
+{
+    for (int64_t k = 0; k < 8; k += 4) {
+        int64_t i = first + k;
+        v8_turn_halves_(out + k, v8_two_quads_(rows[0] + i, rows[4] + i),
+                        v8_two_quads_(rows[1] + i, rows[5] + i), v8_two_quads_(rows[2] + i, rows[6] + i),
+                        v8_two_quads_(rows[3] + i, rows[7] + i));
+    }
+}
+
+/* In place: x[i] lane k to x[k] lane i. */
+static inline void v8_turn(v8 x[8])
+{
+    v8 low[4], high[4];
+    for (int i = 0; i < 4; i++) {
+        low[i] = _mm256_permute2f128_ps(x[i], x[i + 4], 0x20);
+        high[i] = _mm256_permute2f128_ps(x[i], x[i + 4], 0x31);
+    }
+    v8_turn_halves_(x, low[0], low[1], low[2], low[3]);
+    v8_turn_halves_(x + 4, high[0], high[1], high[2], high[3]);
+}
+
+#else
+
+typedef struct v8 {
+    float x[8];
+} v8;
+
+static inline v8 v8_load(const float *p)
+{
+    v8 y;
+    memcpy(&y, p, sizeof y);
+    return y;
+}
+static inline void v8_store(float *p, v8 a)
+{
+    memcpy(p, &a, sizeof a);
+}
+static inline v8 v8_load_f16(const uint16_t *p)
+{
+    v8 y;
+    for (int i = 0; i < 8; i++)
+        y.x[i] = glot_f16_to_f32(p[i]);
+    return y;
+}
+static inline v8 v8_load_bf16(const uint16_t *p)
+{
+    v8 y;
+    for (int i = 0; i < 8; i++)
+        y.x[i] = glot_float_of_bits((uint32_t)p[i] << 16);
+    return y;
+}
+static inline void v8_turn_f32(v8 out[8], const float *const rows[8], int64_t first)
+{
+    for (int k = 0; k < 8; k++)
+        for (int i = 0; i < 8; i++)
+            out[k].x[i] = rows[i][first + k];
+}
+static inline void v8_turn(v8 x[8])
+{
+    for (int k = 0; k < 8; k++)
+        for (int i = 0; i < k; i++) {
+            float keep = x[k].x[i];
+            x[k].x[i] = x[i].x[k];
+            x[i].x[k] = keep;
+        }
+}
+
+#endif
+
+/* Eight elements of a row of F32, F16 or BF16, widened; n < 8: the others are 0. */
+static inline v8 v8_load_as(glot_dtype dtype, const void *row, int64_t first)
+{
+    if (dtype == GLOT_F32)
+        return v8_load((const float *)row + first);
+    const uint16_t *p = (const uint16_t *)row + first;
+    return dtype == GLOT_F16 ? v8_load_f16(p) : v8_load_bf16(p);
+}
+static inline v8 v8_load_as_n(glot_dtype dtype, const void *row, int64_t first, int64_t n)
+{
+    if (n >= 8)
+        return v8_load_as(dtype, row, first);
+    float wide[8] = {0};
+    uint16_t narrow[8] = {0};
+    if (dtype == GLOT_F32) {
+        memcpy(wide, (const float *)row + first, (size_t)n * sizeof *wide);
+        return v8_load(wide);
+    }
+    memcpy(narrow, (const uint16_t *)row + first, (size_t)n * sizeof *narrow);
+    return v8_load_as(dtype, narrow, 0);
+}
+
+/* out[k] = element first + k of the 8 rows, k < n <= 8. */
+static inline void v8_turn_as(v8 out[8], glot_dtype dtype, const void *const rows[8], int64_t first,
+                              int64_t n)
+{
+    if (dtype == GLOT_F32 && n >= 8) {
+        const float *floats[8];
+        for (int i = 0; i < 8; i++)
+            floats[i] = rows[i];
+        v8_turn_f32(out, floats, first);
+        return;
+    }
+    for (int i = 0; i < 8; i++)
+        out[i] = v8_load_as_n(dtype, rows[i], first, n);
+    v8_turn(out);
+}
+
+#endif
