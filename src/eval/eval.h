@@ -18,7 +18,17 @@ typedef struct glot_score_options {
     const glot_cancel *cancel;
 } glot_score_options;
 
-/* Scores the documents of one language of a token store. */
+/* Scoring documents one after the other: create, add each, finish. The score does not depend on how windows share a pass. */
+typedef struct glot_scorer glot_scorer;
+glot_status glot_scorer_create(glot_scorer **out, const glot_model *m, const glot_score_options *options, glot_error *err);
+void glot_scorer_free(glot_scorer *s);
+/* The document's ids are copied. GLOT_CANCELLED where options.cancel asks for it. */
+glot_status glot_scorer_add(glot_scorer *s, const glot_document *document, glot_error *err);
+/* Tokens added so far; whoever feeds documents compares it with max_tokens. */
+uint64_t glot_scorer_tokens(const glot_scorer *s);
+glot_status glot_scorer_finish(glot_scorer *s, glot_text_score *out, glot_error *err);
+
+/* All of it for the documents of one language of a token store, max_tokens kept. */
 glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store, int32_t language,
                              const glot_score_options *options, glot_error *err);
 

@@ -9,8 +9,10 @@
 /* Tokens in one pass: enough rows to keep the products busy. Arbitrary within 2x either way. */
 enum { PASS_TOKENS = 2048, DEFAULT_LENGTH = 1024 };
 
-/* Windows waiting to be scored together. */
-typedef struct window_batch {
+/* A score under way, and the windows that wait to be scored together. */
+struct glot_scorer {
+    const glot_cancel *cancel;
+    glot_text_score score;
     glot_session *session;
     int64_t length, capacity;  /* text tokens in a window; ids that fit */
     int32_t start_id;          /* BOS, or EOS where the model has none */
@@ -21,19 +23,22 @@ typedef struct window_batch {
     float **window_nll;
     int64_t *window_n;
     size_t n_windows;
-} window_batch;
+};
 
-static void release(window_batch *w)
+void glot_scorer_free(glot_scorer *w)
 {
+    if (!w)
+        return;
     glot_session_free(w->session);
     glot_free(w->ids);
     glot_free(w->nll);
     glot_free(w->window_ids);
     glot_free(w->window_nll);
     glot_free(w->window_n);
+    glot_free(w);
 }
 
-static glot_status prepare(window_batch *w, const glot_model *m, const glot_score_options *o, glot_error *err)
+static glot_status prepare(glot_scorer *w, const glot_model *m, const glot_score_options *o, glot_error *err)
 {
     const glot_model_config *c = &m->config;
     int64_t most = c->context_length - 1;
@@ -57,21 +62,21 @@ static glot_status prepare(window_batch *w, const glot_model *m, const glot_scor
     return GLOT_OK;
 }
 
-static glot_status flush(window_batch *w, glot_text_score *score, glot_error *err)
+static glot_status flush(glot_scorer *w, glot_error *err)
 {
     GLOT_TRY(glot_session_score(w->session, w->window_ids, w->window_n, w->n_windows, w->window_nll, err));
     for (size_t i = 0; i < w->n_windows; i++)
         for (int64_t t = 1; t < w->window_n[i]; t++)
-            score->nll_nats += (double)w->window_nll[i][t];
+            w->score.nll_nats += (double)w->window_nll[i][t];
     w->n_windows = 0;
     w->used = 0;
     return GLOT_OK;
 }
 
-static glot_status add_window(window_batch *w, const int32_t *ids, int64_t n, glot_text_score *score, glot_error *err)
+static glot_status add_window(glot_scorer *w, const int32_t *ids, int64_t n, glot_error *err)
 {
     if (w->used + n + 1 > w->capacity)
-        GLOT_TRY(flush(w, score, err));
+        GLOT_TRY(flush(w, err));
     int32_t *to = w->ids + w->used;
     to[0] = w->start_id;
     memcpy(to + 1, ids, (size_t)n * sizeof *ids);
@@ -82,41 +87,62 @@ static glot_status add_window(window_batch *w, const int32_t *ids, int64_t n, gl
     return GLOT_OK;
 }
 
-static glot_status add_document(window_batch *w, const glot_document *d, glot_text_score *score, glot_error *err)
+glot_status glot_scorer_create(glot_scorer **out, const glot_model *m, const glot_score_options *options, glot_error *err)
 {
+    glot_scorer *w = NULL;
+    GLOT_TRY(glot_new(&w, 1, sizeof *w, "scoring", err));
+    w->cancel = options->cancel;
+    glot_status status = prepare(w, m, options, err);
+    if (status == GLOT_OK)
+        *out = w;
+    else
+        glot_scorer_free(w);
+    return status;
+}
+
+glot_status glot_scorer_add(glot_scorer *w, const glot_document *d, glot_error *err)
+{
+    if (glot_cancelled(w->cancel))
+        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
     for (int64_t first = 0; first < d->n_ids; first += w->length) {
         int64_t n = d->n_ids - first < w->length ? d->n_ids - first : w->length;
-        GLOT_TRY(add_window(w, d->ids + first, n, score, err));
+        GLOT_TRY(add_window(w, d->ids + first, n, err));
     }
-    score->tokens += d->n_ids;
-    score->bytes += d->n_bytes;
-    score->documents++;
+    w->score.tokens += d->n_ids;
+    w->score.bytes += d->n_bytes;
+    w->score.documents++;
+    return GLOT_OK;
+}
+
+uint64_t glot_scorer_tokens(const glot_scorer *w)
+{
+    return w->score.tokens;
+}
+
+glot_status glot_scorer_finish(glot_scorer *w, glot_text_score *out, glot_error *err)
+{
+    GLOT_TRY(flush(w, err));
+    double bytes = (double)w->score.bytes;
+    w->score.bits_per_byte = w->score.bytes ? w->score.nll_nats / log(2.0) / bytes : 0.0;
+    *out = w->score;
     return GLOT_OK;
 }
 
 glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store, int32_t language,
                              const glot_score_options *options, glot_error *err)
 {
+    glot_scorer *w = NULL;
+    GLOT_TRY(glot_scorer_create(&w, m, options, err));
     glot_status status = GLOT_OK;
-    glot_text_score score = {0};
-    window_batch w = {0};
-    GLOT_TRY_OUT(prepare(&w, m, options, err));
-    for (uint64_t i = 0; i < glot_token_store_n_documents(store); i++) {
+    for (uint64_t i = 0; i < glot_token_store_n_documents(store) && status == GLOT_OK; i++) {
         glot_document d = glot_token_store_document(store, i);
-        if (d.language != language)
-            continue;
-        if (options->max_tokens && score.tokens >= options->max_tokens)
+        if (options->max_tokens && glot_scorer_tokens(w) >= options->max_tokens)
             break;
-        if (glot_cancelled(options->cancel)) {
-            status = GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
-            goto out;
-        }
-        GLOT_TRY_OUT(add_document(&w, &d, &score, err));
+        if (d.language == language)
+            status = glot_scorer_add(w, &d, err);
     }
-    GLOT_TRY_OUT(flush(&w, &score, err));
-    score.bits_per_byte = score.bytes ? score.nll_nats / log(2.0) / (double)score.bytes : 0.0;
-    *out = score;
-out:
-    release(&w);
+    if (status == GLOT_OK)
+        status = glot_scorer_finish(w, out, err);
+    glot_scorer_free(w);
     return status;
 }

@@ -1,0 +1,98 @@
+/* cmd_eval.c: `glot eval MODEL --text LANG=FILE...`: bits per byte (INTERFACES, "Blocks and scores"). */
+#include "cli/model.h"
+#include "eval/eval.h"
+#include "text/document_reader.h"
+
+static const glot_option rows[] = {
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file"},
+    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE...", .is_required = true,
+     .help = "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
+    {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0", .unit = "tokens",
+     .help = "text tokens in a window; 0: the smaller of 1024 and the model's context less one"},
+    {"max-tokens", .kind = GLOT_OPTION_SIZE, .value = "N", .initial = "0", .unit = "tokens",
+     .help = "whole documents of each language until so many tokens are reached; 0: all"},
+    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "key of the text in JSON lines"},
+    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {0},
+};
+
+static glot_status score_documents(glot_scorer *s, glot_document_reader *r, const char *language,
+                                   glot_text_score *score, glot_error *err)
+{
+    glot_document d;
+    glot_progress progress = glot_progress_begin(language, "tok/s", 0, 0, cli_now());
+    for (;;) {
+        GLOT_TRY(glot_document_reader_next(r, &d, err));
+        if (!d.ids)
+            return glot_scorer_finish(s, score, err);
+        GLOT_TRY(glot_scorer_add(s, &d, err));
+        glot_progress_add(&progress, 1, (double)d.n_ids, cli_now());
+        cli_progress(&progress, NULL, false);
+    }
+}
+
+static glot_status score_language(const glot_cli *cli, const cli_model *m, const glot_text_files *t, glot_text_score *score,
+                                  glot_error *err)
+{
+    glot_corpus_options corpus = glot_corpus_options_default();
+    corpus.text_key = glot_args_string(cli->args, "text-key");
+    corpus.skip_bad_lines = glot_args_flag(cli->args, "skip-bad-lines");
+    glot_score_options options = {.length = glot_args_int(cli->args, "length"), .is_exact = m->is_exact, .cancel = cli->cancel};
+    glot_document_reader *r = NULL;
+    glot_scorer *s = NULL;
+    glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer, &corpus,
+                                                   glot_args_size(cli->args, "max-tokens"), err);
+    if (status == GLOT_OK)
+        status = glot_scorer_create(&s, m->model, &options, err);
+    if (status == GLOT_OK)
+        status = score_documents(s, r, t->language, score, err);
+    if (status == GLOT_OK && score->tokens == 0)
+        status = GLOT_FAIL(err, GLOT_BAD_VALUE, "language '%s' has no text to score", t->language);
+    glot_scorer_free(s);
+    glot_document_reader_close(r);
+    return status;
+}
+
+static json_t *score_json(const glot_text_score *s)
+{
+    return json_pack("{s:f, s:f, s:I, s:I, s:I}", "bits_per_byte", s->bits_per_byte, "nll_nats", s->nll_nats, "tokens",
+                     (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "documents", (json_int_t)s->documents);
+}
+
+static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot_text_files *texts, size_t n, json_t *out,
+                             glot_error *err)
+{
+    if (!cli->is_json)
+        GLOT_TRY(cli_printf(err, "%-10s %14s %12s %12s %10s\n", "language", "bits per byte", "tokens", "bytes", "documents"));
+    for (size_t i = 0; i < n; i++) {
+        glot_text_score s;
+        GLOT_TRY(score_language(cli, m, &texts[i], &s, err));
+        json_object_set_new(out, texts[i].language, score_json(&s));
+        if (!cli->is_json)
+            GLOT_TRY(cli_printf(err, "%-10s %14.4f %12" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", texts[i].language, s.bits_per_byte,
+                                s.tokens, s.bytes, s.documents));
+    }
+    return GLOT_OK;
+}
+
+static glot_status run(const glot_cli *cli, glot_error *err)
+{
+    cli_model m;
+    glot_text_files *texts = NULL;
+    size_t n_words, n = 0;
+    const char *const *words = glot_args_words(cli->args, "text", &n_words);
+    json_t *scores = json_object();
+    glot_status status = cli_model_open(&m, cli, true, err);
+    if (status == GLOT_OK)
+        status = glot_texts_parse(&texts, &n, words, n_words, "--text", err);
+    if (status == GLOT_OK)
+        status = score_all(cli, &m, texts, n, scores, err);
+    if (status == GLOT_OK && cli->is_json)
+        status = cli_json(json_pack("{s:O}", "text", scores), err);
+    json_decref(scores);
+    glot_texts_free(texts, n);
+    cli_model_release(&m);
+    return status;
+}
+
+const glot_command cmd_eval = {"eval", "score a model on text: bits per byte of each language", rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};

@@ -1,0 +1,71 @@
+/* model.c: opening a model for a command. */
+#include "cli/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+glot_status cli_backend_open(glot_backend **out, const glot_cli *cli, glot_error *err)
+{
+    const char *device = glot_args_string(cli->args, "device"), *dtype = glot_args_string(cli->args, "dtype");
+    const char *variable = getenv("GLOT_DEVICE");
+    if (strcmp(device, "auto") == 0 && variable && *variable)
+        device = variable;
+    if (strcmp(device, "cuda") == 0)
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "device 'cuda' is not in this build, expected auto or cpu");
+    if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "device '%s' is unknown, expected auto, cpu or cuda", device);
+    if (strcmp(dtype, "float32") != 0)
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "dtype '%s' is not in this build, expected float32", dtype);
+    return glot_cpu_backend_create(out, cli->threads, NULL, err);
+}
+
+/* Is `language` in the comma separated list? */
+static bool is_listed(const char *list, const char *language)
+{
+    size_t n = strlen(language);
+    for (const char *p = list; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        if (strncmp(p, language, n) == 0 && (p[n] == ',' || p[n] == '\0'))
+            return true;
+    return false;
+}
+
+static glot_status resolve_language(cli_model *m, const char *language, glot_error *err)
+{
+    const glot_model_config *c = &m->model->config;
+    if (!language || !c->is_expanded)
+        return GLOT_OK;
+    for (int g = 0; g < c->n_groups; g++)
+        if (is_listed(c->group_languages[g], language)) {
+            m->is_exact = g == 0;
+            return GLOT_OK;
+        }
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language '%s' is none of the languages of '%s' (old: %s)", language, m->model->path,
+                     c->n_groups ? c->group_languages[0] : "none");
+}
+
+glot_status cli_model_open(cli_model *m, const glot_cli *cli, bool with_tokenizer, glot_error *err)
+{
+    const char *path = glot_args_string(cli->args, "MODEL");
+    *m = (cli_model){0};
+    GLOT_TRY(cli_backend_open(&m->be, cli, err));
+    GLOT_TRY(glot_model_open(&m->model, m->be, path, err));
+    GLOT_TRY(resolve_language(m, glot_args_string(cli->args, "language"), err));
+    if (!with_tokenizer)
+        return GLOT_OK;
+    GLOT_TRY(glot_tokenizer_open_model(&m->tokenizer, path, err));
+    if (glot_tokenizer_size(m->tokenizer) > m->model->config.vocab_size)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64 " entries", path,
+                         glot_tokenizer_size(m->tokenizer) - 1, m->model->config.vocab_size);
+    return glot_encoder_create(&m->encoder, m->tokenizer, err);
+}
+
+void cli_model_release(cli_model *m)
+{
+    if (m->encoder)
+        glot_encoder_free(m->encoder);
+    if (m->tokenizer)
+        glot_tokenizer_close(m->tokenizer);
+    glot_model_close(m->model);
+    glot_backend_close(m->be);
+    *m = (cli_model){0};
+}
