@@ -1,0 +1,153 @@
+/* terminal.c: everything that reaches a person: the result on standard output, the rest on standard error. Colours, and a line
+ * that is written over, only where standard error is a terminal; no colours with NO_COLOR. */
+#include "base/log.h"
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double TERMINAL_SECONDS = 0.5; /* between two progress lines */
+static const double LOG_SECONDS = 10.0;
+
+static struct terminal {
+    pthread_mutex_t lock; /* the log sink is called from any thread */
+    bool is_terminal, has_color, is_quiet, is_verbose;
+    bool is_line_open; /* a progress line stands where the next text would go */
+    double last_shown; /* seconds */
+} terminal = {.lock = PTHREAD_MUTEX_INITIALIZER, .last_shown = -1e9};
+
+double cli_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Standard output. */
+
+static glot_status output_failed(glot_error *err)
+{
+    int error = errno;
+    if (error == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    if (error == ENOSPC)
+        return GLOT_FAIL(err, GLOT_NO_SPACE, "cannot write to standard output: no space left on the disk");
+    return GLOT_FAIL(err, GLOT_IO, "cannot write to standard output: %s", strerrordesc_np(error));
+}
+
+glot_status cli_write(const void *bytes, size_t n, glot_error *err)
+{
+    return fwrite(bytes, 1, n, stdout) == n ? GLOT_OK : output_failed(err);
+}
+
+glot_status cli_printf(glot_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vprintf(format, args);
+    va_end(args);
+    return n >= 0 ? GLOT_OK : output_failed(err);
+}
+
+glot_status cli_json(json_t *document, glot_error *err)
+{
+    char *text = document ? glot_json_dump(document, 2) : NULL;
+    json_decref(document);
+    if (!text)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the JSON document");
+    glot_status status = cli_printf(err, "%s\n", text);
+    free(text);
+    return status;
+}
+
+glot_status cli_flush(glot_error *err)
+{
+    return fflush(stdout) == 0 && !ferror(stdout) ? GLOT_OK : output_failed(err);
+}
+
+/* Standard error. */
+
+/* Colours: 1 bold, 31 red, 33 yellow, 2 faint. */
+static void put_line(int color, const char *label, const char *message)
+{
+    pthread_mutex_lock(&terminal.lock);
+    const char *clear = terminal.is_line_open ? "\r\033[K" : "";
+    if (terminal.has_color && color)
+        fprintf(stderr, "%s\033[%dm%s\033[0m%s\n", clear, color, label, message);
+    else
+        fprintf(stderr, "%s%s%s\n", clear, label, message);
+    terminal.is_line_open = false;
+    pthread_mutex_unlock(&terminal.lock);
+}
+
+static void log_line(void *user, glot_log_level level, const char *message)
+{
+    (void)user;
+    if (level == GLOT_LOG_WARNING)
+        put_line(33, "warning: ", message);
+    else if (level == GLOT_LOG_INFO && !terminal.is_quiet)
+        put_line(0, "", message);
+    else if (level == GLOT_LOG_DEBUG && terminal.is_verbose)
+        put_line(2, "", message);
+}
+
+void cli_terminal_init(bool is_quiet, bool is_verbose)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *kind = getenv("TERM");
+    terminal.is_terminal = isatty(STDERR_FILENO) && !(kind && strcmp(kind, "dumb") == 0);
+    terminal.has_color = terminal.is_terminal && !(no_color && *no_color);
+    terminal.is_quiet = is_quiet;
+    terminal.is_verbose = is_verbose;
+    glot_log_set_sink(log_line, NULL);
+}
+
+void cli_error(const glot_error *err, bool is_verbose)
+{
+    fflush(stdout);
+    bool is_stop = err->status == GLOT_CANCELLED;
+    const char *message = err->message[0] ? err->message : glot_status_text(err->status);
+    put_line(is_stop ? 33 : 31, is_stop ? "stopped: " : "error: ", message);
+    if (is_verbose && err->where)
+        fprintf(stderr, "  %s at %s:%d\n", glot_status_name(err->status), err->where, err->line);
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void cli_progress(const glot_progress *p, const char *middle, bool is_last)
+{
+    double now = cli_now();
+    double wait = terminal.is_terminal ? TERMINAL_SECONDS : LOG_SECONDS;
+    if (terminal.is_quiet || (!is_last && now - terminal.last_shown < wait))
+        return;
+    glot_str line = {0};
+    glot_progress_line(p, middle, &line);
+    pthread_mutex_lock(&terminal.lock);
+    terminal.last_shown = now;
+    if (line.failed) {
+        terminal.is_line_open = false;
+    } else if (terminal.is_terminal && !is_last) {
+        fprintf(stderr, "\r\033[K%.*s", (int)(terminal_width() - 1), line.data);
+        terminal.is_line_open = true;
+    } else {
+        fprintf(stderr, "%s%s\n", terminal.is_line_open ? "\r\033[K" : "", line.data);
+        terminal.is_line_open = false;
+    }
+    fflush(stderr);
+    pthread_mutex_unlock(&terminal.lock);
+    glot_str_release(&line);
+}
