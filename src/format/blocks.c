@@ -39,14 +39,17 @@ static float half_at(const uint8_t *bytes)
     return glot_f16_to_f32(u16_at(bytes));
 }
 
-static void block_f16(float *restrict out, const uint8_t *restrict block)
+/* Types without blocks. */
+static void widen(float *restrict out, const uint8_t *restrict bytes, glot_dtype dtype, size_t n)
 {
-    *out = half_at(block);
-}
-
-static void block_bf16(float *restrict out, const uint8_t *restrict block)
-{
-    *out = glot_bf16_to_f32(u16_at(block));
+    if (dtype == GLOT_F32)
+        memcpy(out, bytes, n * sizeof *out);
+    else if (dtype == GLOT_F16)
+        for (size_t i = 0; i < n; i++)
+            out[i] = half_at(bytes + 2 * i);
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = glot_bf16_to_f32(u16_at(bytes + 2 * i));
 }
 
 static void block_q4_0(float *restrict out, const uint8_t *restrict block)
@@ -162,15 +165,14 @@ static void block_q6_k(float *restrict out, const uint8_t *restrict block)
 typedef void block_function(float *restrict out, const uint8_t *restrict block);
 
 static block_function *const block_functions[GLOT_N_DTYPES] = {
-    [GLOT_F16] = block_f16,   [GLOT_BF16] = block_bf16, [GLOT_Q4_0] = block_q4_0, [GLOT_Q4_1] = block_q4_1,
-    [GLOT_Q5_0] = block_q5_0, [GLOT_Q5_1] = block_q5_1, [GLOT_Q8_0] = block_q8_0, [GLOT_Q4_K] = block_q4_k,
-    [GLOT_Q5_K] = block_q5_k, [GLOT_Q6_K] = block_q6_k,
+    [GLOT_Q4_0] = block_q4_0, [GLOT_Q4_1] = block_q4_1, [GLOT_Q5_0] = block_q5_0, [GLOT_Q5_1] = block_q5_1,
+    [GLOT_Q8_0] = block_q8_0, [GLOT_Q4_K] = block_q4_k, [GLOT_Q5_K] = block_q5_k, [GLOT_Q6_K] = block_q6_k,
 };
 
 void glot_dequantize(float *out, const void *blocks, glot_dtype dtype, size_t n)
 {
-    if (dtype == GLOT_F32) {
-        memcpy(out, blocks, n * sizeof *out);
+    if (dtype == GLOT_F32 || dtype == GLOT_F16 || dtype == GLOT_BF16) {
+        widen(out, blocks, dtype, n);
         return;
     }
     block_function *one_block = block_functions[dtype];

@@ -2,7 +2,8 @@
 """Makes tests/golden/formats from the reference implementations of the formats.
 
     pip install numpy==2.4.6 safetensors==0.8.0 gguf==0.19.0
-    tools/formats/make_golden.py                      blocks.bin, python.safetensors; checks glot.safetensors
+    tools/formats/make_golden.py                      blocks.bin, python.safetensors, python.gguf, first inputs of the
+                                                      fuzz targets; checks glot.safetensors
     tools/formats/make_golden.py --gguf BASE.gguf     also smollm2.txt, the tensors of the demo's base model
 
 blocks.bin: for each block type the ggml type number (u32), the number of blocks (u32), the blocks (random bytes with
@@ -17,11 +18,13 @@ import pathlib
 import struct
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as T, GGUFReader, dequantize
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as T, GGUFReader, GGUFWriter, dequantize
 from safetensors import safe_open
 from safetensors.numpy import save
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/formats"
+TESTS = pathlib.Path(__file__).resolve().parents[2] / "tests"
+GOLDEN = TESTS / "golden/formats"
+CORPUS = TESTS / "fuzz/corpus"
 
 # Where the halves are in a block of each type: they must be finite, everything else may be any bytes.
 HALVES = {T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0], T.Q4_K: [0, 2], T.Q5_K: [0, 2],
@@ -93,6 +96,46 @@ def check_safetensors():
     print(f"{path.name}: the safetensors package reads it, {len(expected)} tensors are equal")
 
 
+def make_gguf(path, kinds, alignment=None):
+    rng = np.random.default_rng(2)
+    w = GGUFWriter(path, "llama")
+    if alignment:
+        w.add_custom_alignment(alignment)
+    w.add_uint32("llama.block_count", 2)
+    w.add_float32("llama.rope.freq_base", 10000.0)
+    w.add_uint64("test.large", 2**40)
+    w.add_int8("test.small", -3)
+    w.add_bool("tokenizer.ggml.add_bos_token", True)
+    w.add_string("general.name", "tiny ñandú")
+    w.add_array("tokenizer.ggml.tokens", ["<s>", "▁a", "é"])
+    w.add_array("tokenizer.ggml.scores", [0.0, -1.5, -2.25])
+    w.add_array("tokenizer.ggml.token_type", [3, 1, 1])
+    for kind in kinds:
+        elements = GGML_QUANT_SIZES[kind][0]
+        name = f"blk.0.{kind.name.lower()}.weight"
+        if kind == T.F32:
+            w.add_tensor(name, np.arange(6, dtype=np.float32).reshape(2, 3))
+        else:
+            n = max(1, 4 // elements)
+            w.add_tensor(name, random_blocks(rng, kind, 3 * n).reshape(3, -1), raw_dtype=kind)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def make_seeds():
+    for name in ("gguf", "safetensors"):
+        (CORPUS / name).mkdir(parents=True, exist_ok=True)
+    make_gguf(CORPUS / "gguf/metadata", [])
+    make_gguf(CORPUS / "gguf/floats", [T.F32, T.F16, T.BF16], alignment=8)
+    make_gguf(CORPUS / "gguf/blocks", [T.Q4_0, T.Q8_0, T.Q6_K])
+    (CORPUS / "safetensors/empty").write_bytes(save({}))
+    (CORPUS / "safetensors/python").write_bytes((GOLDEN / "python.safetensors").read_bytes())
+    header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[],"data_offsets":[1,5]}} '
+    (CORPUS / "safetensors/odd").write_bytes(struct.pack("<Q", len(header)) + header + b"12345")
+
+
 def make_base_list(gguf):
     lines = []
     for t in GGUFReader(gguf).tensors:
@@ -109,6 +152,8 @@ def main():
     GOLDEN.mkdir(parents=True, exist_ok=True)
     make_blocks()
     make_safetensors()
+    make_gguf(GOLDEN / "python.gguf", [T.F32, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K, T.Q6_K, T.BF16, T.F16])
+    make_seeds()
     check_safetensors()
     if arguments.gguf:
         make_base_list(arguments.gguf)

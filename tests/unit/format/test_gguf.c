@@ -279,6 +279,45 @@ static void long_and_odd_strings_are_printed_short(void **state)
     }
 }
 
+/* Written by the gguf package (tools/formats/make_golden.py): metadata, and a tensor of every type. */
+static void a_file_from_python_is_read(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    glot_gguf *g;
+    int64_t value;
+    double real;
+    const char *text;
+    const char *const *tokens;
+    const float *scores;
+    size_t n;
+    assert_ok(glot_gguf_open(&g, GOLDEN_DIR "python.gguf", &err));
+    assert_ok(glot_gguf_int(g, "test.large", &value, &err));
+    assert_int_equal(value, INT64_C(1) << 40);
+    assert_ok(glot_gguf_int(g, "test.small", &value, &err));
+    assert_int_equal(value, -3);
+    assert_ok(glot_gguf_real(g, "llama.rope.freq_base", &real, &err));
+    assert_true(real == 10000.0);
+    assert_ok(glot_gguf_string(g, "general.name", &text, &err));
+    assert_string_equal(text, "tiny ñandú");
+    assert_ok(glot_gguf_strings(g, "tokenizer.ggml.tokens", &tokens, &n, &err));
+    assert_true(n == 3 && strcmp(tokens[1], "▁a") == 0);
+    assert_ok(glot_gguf_reals(g, "tokenizer.ggml.scores", &scores, &n, &err));
+    assert_true(n == 3 && scores[2] == -2.25f);
+    const glot_dtype types[] = {GLOT_F32,  GLOT_Q4_0, GLOT_Q4_1, GLOT_Q5_0, GLOT_Q5_1, GLOT_Q8_0,
+                                GLOT_Q4_K, GLOT_Q5_K, GLOT_Q6_K, GLOT_BF16, GLOT_F16};
+    assert_int_equal(glot_gguf_count(g), 11);
+    for (size_t i = 0; i < 11; i++) {
+        const glot_tensor *t = &glot_gguf_at(g, i)->tensor;
+        assert_int_equal(t->dtype, types[i]);
+        assert_int_equal(t->n_dims, 2);
+        assert_int_equal(t->shape[0], i == 0 ? 2 : 3);
+    }
+    const float *first = glot_gguf_find(g, "blk.0.f32.weight")->tensor.addr;
+    assert_true(first[0] == 0.0f && first[5] == 5.0f);
+    glot_gguf_close(g);
+}
+
 /* Odd but right: version 2, no tensors, no padding behind the last tensor, a scalar, an empty tensor, bytes
  * behind. */
 static void unusual_files_are_read(void **state)
@@ -497,6 +536,7 @@ int main(void)
         cmocka_unit_test(tensors_have_their_places_and_shapes),
         cmocka_unit_test(keys_are_printed_in_file_order),
         cmocka_unit_test(long_and_odd_strings_are_printed_short),
+        cmocka_unit_test(a_file_from_python_is_read),
         cmocka_unit_test(unusual_files_are_read),
         cmocka_unit_test(malformed_files_get_their_sentences),
         cmocka_unit_test(every_cut_is_noticed),
