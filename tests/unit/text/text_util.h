@@ -36,14 +36,20 @@ UNUSED static int remove_test_dir(void **state)
     return glot_dir_remove(test_dir, NULL) == GLOT_OK ? 0 : -1;
 }
 
-/* Path of a file in the temporary folder; one of eight buffers used in turn. */
+/* Path of a file in the temporary folder; stays valid for the whole program. */
 UNUSED static const char *in_dir(const char *name)
 {
-    static char paths[8][600];
-    static int turn;
-    char *path = paths[turn++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", test_dir, name);
-    return path;
+    static char paths[64][512];
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", test_dir, name);
+    for (size_t i = 0; i < 64; i++) {
+        if (!paths[i][0])
+            memcpy(paths[i], path, sizeof path);
+        if (strcmp(paths[i], path) == 0)
+            return paths[i];
+    }
+    fail_msg("more than 64 files");
+    return NULL;
 }
 
 UNUSED static void write_bytes(const char *name, const void *bytes, size_t n)
