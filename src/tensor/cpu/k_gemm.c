@@ -122,16 +122,14 @@ static void multiply_tiles(const slab *s, int64_t panel, int64_t first, int64_t 
     }
 }
 
-static void add_bias(const slab *s, int64_t first, int64_t end, int64_t col, int64_t cols)
+static void add_bias(const product *p, int64_t row, int64_t end, int64_t col, int64_t cols)
 {
-    const glot_tensor *bias = s->p.bias;
-    int64_t row = part_start(s->rows, s->n_tiles, first), row_end = part_start(s->rows, s->n_tiles, end);
-    for (; row < row_end; row++) {
-        float *c = s->p.c + (s->first_row + row) * s->p.n;
+    for (; row < end; row++) {
+        float *c = p->c + row * p->n;
         for (int64_t j = col; j < col + cols; j += 16) {
             int64_t n = least(16, col + cols - j);
-            v16_store_n(c + j, v16_add(v16_load_n(c + j, n), v16_load_as_n(bias->dtype, bias->addr, j, n)),
-                        n);
+            v16 bias = v16_load_as_n(p->bias->dtype, p->bias->addr, j, n);
+            v16_store_n(c + j, v16_add(v16_load_n(c + j, n), bias), n);
         }
     }
 }
@@ -149,7 +147,8 @@ static void multiply_block(const slab *s, int64_t first, int64_t end, int64_t co
                                col + j, least(GLOT_TILE_COLS, cols - j));
     }
     if (s->p.bias && s->first_k + s->k == s->p.k)
-        add_bias(s, first, end, col, cols);
+        add_bias(&s->p, s->first_row + part_start(s->rows, s->n_tiles, first),
+                 s->first_row + part_start(s->rows, s->n_tiles, end), col, cols);
 }
 
 static void run_task(const slab *s, int64_t task, float *b)
@@ -251,11 +250,13 @@ static void add_product(const glot_backend *be, batch *b, const product *p)
     }
 }
 
-/* A sum over nothing is the start. */
-static void clear(const product *p)
+/* Sums over nothing. */
+static void store_start(const product *p)
 {
     if (!p->is_added)
         memset(p->c, 0, (size_t)(p->m * p->n) * sizeof *p->c);
+    if (p->bias)
+        add_bias(p, 0, p->m, 0, p->n);
 }
 
 static void run(const glot_backend *be, const gemm *g)
@@ -268,7 +269,7 @@ static void run(const glot_backend *be, const gemm *g)
         if (p.m <= 0 || p.n <= 0)
             continue;
         if (p.k <= 0)
-            clear(&p);
+            store_start(&p);
         else
             add_product(be, &b, &p);
     }
@@ -289,6 +290,12 @@ static glot_operand operand(const glot_tensor *t, int64_t cols)
     return (glot_operand){.data = t->addr, .dtype = t->dtype, .stride = cols};
 }
 
+/* Rows of a product with outputs y, n wide, and inputs x, k wide: either may have no width. */
+static int64_t rows_of(const glot_tensor *y, int64_t n, const glot_tensor *x, int64_t k)
+{
+    return n ? glot_tensor_elements(y) / n : k ? glot_tensor_elements(x) / k : 0;
+}
+
 static product one_product(const void *op, int g)
 {
     (void)g;
@@ -303,7 +310,7 @@ static void run_one(const glot_backend *be, const product *p)
 void GLOT_KERNEL(linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, const glot_tensor *w,
                          const glot_tensor *bias)
 {
-    int64_t n = w->shape[0], k = w->shape[1], rows = n ? glot_tensor_elements(out) / n : 0;
+    int64_t n = w->shape[0], k = w->shape[1], rows = rows_of(out, n, x, k);
     GLOT_ASSERT(glot_tensor_elements(x) == rows * k && glot_tensor_elements(out) == rows * n);
     GLOT_ASSERT(x->dtype == GLOT_F32 && (!bias || glot_tensor_elements(bias) == n));
     run_one(be, &(product){.a = operand(x, k),
@@ -318,7 +325,7 @@ void GLOT_KERNEL(linear)(glot_backend *be, const glot_tensor *out, const glot_te
 void GLOT_KERNEL(linear_backward_input)(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
                                         const glot_tensor *w, bool is_added)
 {
-    int64_t n = w->shape[0], k = w->shape[1], rows = k ? glot_tensor_elements(dx) / k : 0;
+    int64_t n = w->shape[0], k = w->shape[1], rows = rows_of(dy, n, dx, k);
     GLOT_ASSERT(glot_tensor_elements(dy) == rows * n && glot_tensor_elements(dx) == rows * k);
     GLOT_ASSERT(dy->dtype == GLOT_F32);
     run_one(be, &(product){.a = operand(dy, n),
@@ -334,7 +341,7 @@ void GLOT_KERNEL(linear_backward_input)(glot_backend *be, const glot_tensor *dx,
 void GLOT_KERNEL(linear_backward_weight)(glot_backend *be, const glot_tensor *dw, const glot_tensor *dy,
                                          const glot_tensor *x)
 {
-    int64_t n = dw->shape[0], k = dw->shape[1], rows = n ? glot_tensor_elements(dy) / n : 0;
+    int64_t n = dw->shape[0], k = dw->shape[1], rows = rows_of(dy, n, x, k);
     GLOT_ASSERT(glot_tensor_elements(dy) == rows * n && glot_tensor_elements(x) == rows * k);
     GLOT_ASSERT(dy->dtype == GLOT_F32 && x->dtype == GLOT_F32);
     run_one(be, &(product){.a = operand(dy, n),
