@@ -150,9 +150,9 @@ void GLOT_KERNEL(lpr_loss)(glot_backend *be, const glot_tensor *loss, const glot
                            const int32_t *n_allowed, int n_groups, glot_lpr_form form, double scale)
 {
     int64_t T = logits->shape[0], E = logits->shape[1];
-    lpr_call call =
-        {row_floats(d_logits), row_floats(logits), token_group->addr, n_allowed, n_groups, form, E,
-         (float)scale};
+    lpr_call call = {
+        row_floats(d_logits), row_floats(logits), token_group->addr, n_allowed, n_groups, form, E,
+        (float)scale};
     GLOT_ASSERT(loss->dtype == GLOT_F64);
     for (int64_t batch = 0; batch < T; batch += PANELS * ROW_PANEL) {
         double sums[PANELS];

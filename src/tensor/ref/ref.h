@@ -87,9 +87,12 @@ static inline double *loss_of(const glot_tensor *t)
 static inline real weight_at(const glot_tensor *t, int64_t i)
 {
     switch (t->dtype) {
-    case GLOT_F32: return (real)((const float *)t->addr)[i];
-    case GLOT_F16: return (real)glot_f16_to_f32(((const uint16_t *)t->addr)[i]);
-    case GLOT_BF16: return (real)glot_bf16_to_f32(((const uint16_t *)t->addr)[i]);
+    case GLOT_F32:
+        return (real)((const float *)t->addr)[i];
+    case GLOT_F16:
+        return (real)glot_f16_to_f32(((const uint16_t *)t->addr)[i]);
+    case GLOT_BF16:
+        return (real)glot_bf16_to_f32(((const uint16_t *)t->addr)[i]);
     default:
         GLOT_ASSERT(t->dtype == GLOT_F64 && REF_REAL == GLOT_F64);
         return (real)((const double *)t->addr)[i];
