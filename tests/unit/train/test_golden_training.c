@@ -266,7 +266,7 @@ static void test_float64(void **state)
     run_all(be, &(tolerances){1e-10, 1e-9, 1e-7});
 }
 
-/* AdamW turns small errors of small gradients into larger ones of weights: measured 1e-5 to 1e-4 after ten steps. */
+/* AdamW turns small errors of small gradients into larger ones of weights: within 1e-4 after ten steps. */
 static void test_float32(void **state)
 {
     glot_error err = {0};
