@@ -58,6 +58,10 @@ json_t *cli_manual_json(void); /* new reference */
 /* `glot --version`, as text or as a JSON document. */
 glot_status cli_version(bool is_json, glot_error *err);
 
+/* From now on a first SIGINT or SIGTERM sets the command's `cancel` instead of ending the program; a second one ends it at once. A
+ * command with CLI_STOPS_SAVED has it from its start. */
+void cli_catch_signals(void);
+
 /* Standard output. A reader that is gone (`| head`) ends the program as SIGPIPE would. */
 glot_status cli_write(const void *bytes, size_t n, glot_error *err);
 glot_status cli_printf(glot_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

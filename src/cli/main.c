@@ -67,18 +67,15 @@ static glot_cancel cancel;
 /* The first signal asks for a stop, the second one is the default again and ends the process. */
 static void on_signal(int number)
 {
-    static const char note[] = "\nstopping after this step and saving; once more to stop at once\n";
+    static const char note[] = "\nstopping; once more to stop at once\n";
     cancel.requested = 1;
     signal(number, SIG_DFL);
     ssize_t ignored = write(STDERR_FILENO, note, sizeof note - 1);
     (void)ignored;
 }
 
-static void set_signals(const glot_command *command)
+void cli_catch_signals(void)
 {
-    signal(SIGPIPE, SIG_IGN); /* a reader that is gone must not end a training run: cli_write sees to it */
-    if (!(command->has & CLI_STOPS_SAVED))
-        return;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -120,7 +117,9 @@ static glot_status run_parsed(const glot_command *command, const glot_option *co
     };
     GLOT_TRY(choose_threads(&cli.threads, args, err));
     cli_terminal_init(cli.is_quiet, cli.is_verbose);
-    set_signals(command);
+    signal(SIGPIPE, SIG_IGN); /* a reader that is gone must not end a training run: cli_write sees to it */
+    if (command->has & CLI_STOPS_SAVED)
+        cli_catch_signals();
     GLOT_TRY(command->run(&cli, err));
     return cli_flush(err);
 }
