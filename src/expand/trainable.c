@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-static const char *const names[] = {
-    [GLOT_TRAIN_NEW_EXPERTS] = "new_experts", [GLOT_TRAIN_ALL_EXPERTS] = "all_experts", [GLOT_TRAIN_ALL] = "all"};
+static const char *const names[] = {[GLOT_TRAIN_NEW_EXPERTS] = "new_experts",
+                                    [GLOT_TRAIN_ALL_EXPERTS] = "all_experts",
+                                    [GLOT_TRAIN_ALL] = "all"};
 
 bool glot_trainable_from_name(glot_trainable *out, const char *name)
 {
@@ -18,14 +19,19 @@ bool glot_trainable_from_name(glot_trainable *out, const char *name)
 
 static bool trains(const glot_model_config *c, const glot_param *p, glot_trainable what)
 {
-    bool is_expert = p->role == GLOT_ROLE_GATE_PROJ || p->role == GLOT_ROLE_UP_PROJ || p->role == GLOT_ROLE_DOWN_PROJ;
+    bool is_expert =
+        p->role == GLOT_ROLE_GATE_PROJ || p->role == GLOT_ROLE_UP_PROJ || p->role == GLOT_ROLE_DOWN_PROJ;
     bool is_router = p->role == GLOT_ROLE_ROUTER, is_gate = p->role == GLOT_ROLE_LANGUAGE_GATE;
     switch (what) {
     case GLOT_TRAIN_NEW_EXPERTS:
-        return is_router || (is_expert && p->expert > 0 && c->expert_group[p->layer][p->expert] == c->n_groups - 1);
-    case GLOT_TRAIN_ALL_EXPERTS: return is_router || (is_expert && c->n_experts[p->layer] > 1);
-    case GLOT_TRAIN_ALL: return !is_gate && p->role != GLOT_ROLE_EXACT_EVIDENCE;
-    case GLOT_TRAIN_ROUTERS: return is_router || is_gate;
+        return is_router ||
+               (is_expert && p->expert > 0 && c->expert_group[p->layer][p->expert] == c->n_groups - 1);
+    case GLOT_TRAIN_ALL_EXPERTS:
+        return is_router || (is_expert && c->n_experts[p->layer] > 1);
+    case GLOT_TRAIN_ALL:
+        return !is_gate && p->role != GLOT_ROLE_EXACT_EVIDENCE;
+    case GLOT_TRAIN_ROUTERS:
+        return is_router || is_gate;
     }
     return false;
 }
@@ -38,6 +44,7 @@ glot_status glot_set_trainable(glot_model *m, glot_trainable what, glot_error *e
         n += m->params[i]->is_trainable;
     }
     if (n == 0)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': nothing would train: no layer has more than one expert", m->path);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "'%s': nothing would train: no layer has more than one expert", m->path);
     return GLOT_OK;
 }

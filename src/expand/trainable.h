@@ -5,8 +5,10 @@
 #include "model/model.h"
 
 typedef enum glot_trainable {
-    GLOT_TRAIN_NEW_EXPERTS, /* stage 1 (METHOD 2): the experts of the newest language group, and every router */
-    GLOT_TRAIN_ALL_EXPERTS, /* every expert of every layer that has a router, the original too, and the routers */
+    GLOT_TRAIN_NEW_EXPERTS, /* stage 1 (METHOD 2): the experts of the newest language group, and every router
+                             */
+    GLOT_TRAIN_ALL_EXPERTS, /* every expert of every layer that has a router, the original too, and the
+                               routers */
     GLOT_TRAIN_ALL,         /* everything but language gates and the exact path's evidence */
     GLOT_TRAIN_ROUTERS,     /* stage 2, review (METHOD 3): routers and language gates */
 } glot_trainable;
@@ -14,7 +16,8 @@ typedef enum glot_trainable {
 /* "new_experts", "all_experts", "all" as a recipe writes them; false for another name. */
 bool glot_trainable_from_name(glot_trainable *out, const char *name);
 
-/* Sets is_trainable of every parameter; gradients follow with glot_model_allocate_grads. GLOT_BAD_ARGUMENT where nothing would train. */
+/* Sets is_trainable of every parameter; gradients follow with glot_model_allocate_grads. GLOT_BAD_ARGUMENT
+ * where nothing would train. */
 glot_status glot_set_trainable(glot_model *m, glot_trainable what, glot_error *err);
 
 #endif

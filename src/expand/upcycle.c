@@ -5,21 +5,22 @@
 #include <string.h>
 
 /* Whether some layer grows; refuses what is no growth at all. */
-static glot_status check_layers(const glot_model *m, const int32_t *n_experts, const int32_t *source, bool *grows,
-                                glot_error *err)
+static glot_status check_layers(const glot_model *m, const int32_t *n_experts, const int32_t *source,
+                                bool *grows, glot_error *err)
 {
     const glot_model_config *c = &m->config;
     *grows = false;
     for (int l = 0; l < c->n_layers; l++) {
         if (n_experts[l] < c->n_experts[l])
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %d has %d experts and cannot be left with %d: experts are only added",
-                             l, c->n_experts[l], n_experts[l]);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                             "layer %d has %d experts and cannot be left with %d: experts are only added", l,
+                             c->n_experts[l], n_experts[l]);
         if (n_experts[l] > GLOT_MAX_EXPERTS)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %d is to have %d experts, expected at most %d", l, n_experts[l],
-                             GLOT_MAX_EXPERTS);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %d is to have %d experts, expected at most %d", l,
+                             n_experts[l], GLOT_MAX_EXPERTS);
         if (source && (source[l] < 0 || source[l] >= c->n_experts[l]))
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "new experts of layer %d cannot copy expert %d of %d", l, source[l],
-                             c->n_experts[l]);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "new experts of layer %d cannot copy expert %d of %d", l,
+                             source[l], c->n_experts[l]);
         *grows |= n_experts[l] > c->n_experts[l];
     }
     return GLOT_OK;
@@ -29,17 +30,21 @@ static glot_status check_top_k(const glot_model *m, int top_k, glot_error *err)
 {
     const glot_model_config *c = &m->config;
     if (top_k < 1 || top_k > GLOT_MAX_EXPERTS)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a token cannot use %d experts, expected 1 to %d", top_k, GLOT_MAX_EXPERTS);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a token cannot use %d experts, expected 1 to %d", top_k,
+                         GLOT_MAX_EXPERTS);
     if (c->is_expanded && top_k != c->top_k)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': its tokens use %d experts each; growing keeps that, %d was asked for",
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "'%s': its tokens use %d experts each; growing keeps that, %d was asked for",
                          m->path, c->top_k, top_k);
     if (c->is_expanded && c->n_groups == GLOT_MAX_GROUPS)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': it already has %d language groups, the most there can be", m->path,
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "'%s': it already has %d language groups, the most there can be", m->path,
                          GLOT_MAX_GROUPS);
     return GLOT_OK;
 }
 
-/* The group that the new experts will form. A dense model becomes one with two groups: the old languages and the new. */
+/* The group that the new experts will form. A dense model becomes one with two groups: the old languages and
+ * the new. */
 static glot_status add_group(glot_model *m, int top_k, glot_error *err)
 {
     glot_model_config *c = &m->config;
@@ -53,11 +58,12 @@ static glot_status add_group(glot_model *m, int top_k, glot_error *err)
     return GLOT_OK;
 }
 
-static glot_status add_expert(glot_model *m, int l, int expert, int source, const glot_upcycle_settings *settings,
-                              glot_error *err)
+static glot_status add_expert(glot_model *m, int l, int expert, int source,
+                              const glot_upcycle_settings *settings, glot_error *err)
 {
     const glot_layer *layer = &m->layers[l];
-    const glot_param *sources[] = {layer->gate_proj[source], layer->up_proj[source], layer->down_proj[source]};
+    const glot_param *sources[] = {layer->gate_proj[source], layer->up_proj[source],
+                                   layer->down_proj[source]};
     m->config.expert_group[l][expert] = (uint8_t)(m->config.n_groups - 1);
     for (size_t i = 0; i < 3; i++) {
         glot_param *p;
@@ -72,8 +78,9 @@ static glot_status add_expert(glot_model *m, int l, int expert, int source, cons
     return GLOT_OK;
 }
 
-/* The router for the layer's new number of experts: old rows first (unless fresh), then rows drawn for the new ones. Rows that exist are skipped in the
- * generator, so that a later growth with the same seed does not draw them again. */
+/* The router for the layer's new number of experts: old rows first (unless fresh), then rows drawn for the
+ * new ones. Rows that exist are skipped in the generator, so that a later growth with the same seed does not
+ * draw them again. */
 static glot_status add_router(glot_model *m, int l, bool is_fresh, uint64_t seed, glot_error *err)
 {
     glot_param *old = m->layers[l].router, *p;
@@ -90,7 +97,8 @@ static glot_status add_router(glot_model *m, int l, bool is_fresh, uint64_t seed
     return GLOT_OK;
 }
 
-static glot_status grow_layer(glot_model *m, int l, int32_t n_experts, const glot_upcycle_settings *settings, glot_error *err)
+static glot_status grow_layer(glot_model *m, int l, int32_t n_experts, const glot_upcycle_settings *settings,
+                              glot_error *err)
 {
     int32_t n_before = m->config.n_experts[l];
     int source = settings->source_expert ? settings->source_expert[l] : GLOT_EXPERT_ORIGINAL;
@@ -102,7 +110,8 @@ static glot_status grow_layer(glot_model *m, int l, int32_t n_experts, const glo
     return GLOT_OK;
 }
 
-glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings, glot_error *err)
+glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
+                         glot_error *err)
 {
     bool grows;
     GLOT_TRY(check_layers(m, n_experts, settings->source_expert, &grows, err));

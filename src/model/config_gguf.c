@@ -1,10 +1,12 @@
 /* config_gguf.c
  *
- * The configuration of a GGUF file: metadata keys "llama.*", "qwen2.*" or "qwen3.*" and the shapes of its tensors. Mistral files call themselves llama.
- * A key of the architecture that is not in the list below is refused by name: nothing that changes the computation is ignored.
+ * The configuration of a GGUF file: metadata keys "llama.*", "qwen2.*" or "qwen3.*" and the shapes of its
+ * tensors. Mistral files call themselves llama. A key of the architecture that is not in the list below is
+ * refused by name: nothing that changes the computation is ignored.
  *
- * Llama 3.1's rotary scaling has no keys: the converter stores one divisor per frequency in the tensor rope_freqs.weight. The settings are found
- * again by computing the divisors of the published models (low 1, high 4, original context 8,192, factor = the largest divisor) and comparing.
+ * Llama 3.1's rotary scaling has no keys: the converter stores one divisor per frequency in the tensor
+ * rope_freqs.weight. The settings are found again by computing the divisors of the published models (low 1,
+ * high 4, original context 8,192, factor = the largest divisor) and comparing.
  */
 #include "model/config_arch.h"
 
@@ -13,12 +15,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const known_keys[] = {
-    "block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size", "attention.head_count",
-    "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
-    "attention.sliding_window", "attention.causal", "rope.dimension_count", "rope.freq_base", "rope.scale_linear",
-    "rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.finetuned",
-    "rope.scaling.attn_factor", "expert_count", "expert_used_count", "tensor_data_layout"};
+static const char *const known_keys[] = {"block_count",
+                                         "context_length",
+                                         "embedding_length",
+                                         "feed_forward_length",
+                                         "vocab_size",
+                                         "attention.head_count",
+                                         "attention.head_count_kv",
+                                         "attention.key_length",
+                                         "attention.value_length",
+                                         "attention.layer_norm_rms_epsilon",
+                                         "attention.sliding_window",
+                                         "attention.causal",
+                                         "rope.dimension_count",
+                                         "rope.freq_base",
+                                         "rope.scale_linear",
+                                         "rope.scaling.type",
+                                         "rope.scaling.factor",
+                                         "rope.scaling.original_context_length",
+                                         "rope.scaling.finetuned",
+                                         "rope.scaling.attn_factor",
+                                         "expert_count",
+                                         "expert_used_count",
+                                         "tensor_data_layout"};
 
 /* "llama.block_count" for "block_count". */
 typedef struct key_name {
@@ -37,12 +56,14 @@ static bool has_key(const glot_gguf *g, const glot_model_config *c, const char *
     return glot_gguf_has(g, key_of(c, key).text);
 }
 
-static glot_status get_int(const glot_gguf *g, const glot_model_config *c, const char *key, int64_t *out, glot_error *err)
+static glot_status get_int(const glot_gguf *g, const glot_model_config *c, const char *key, int64_t *out,
+                           glot_error *err)
 {
     return glot_gguf_int(g, key_of(c, key).text, out, err);
 }
 
-static glot_status get_int_opt(const glot_gguf *g, const glot_model_config *c, const char *key, int64_t *out, glot_error *err)
+static glot_status get_int_opt(const glot_gguf *g, const glot_model_config *c, const char *key, int64_t *out,
+                               glot_error *err)
 {
     return has_key(g, c, key) ? get_int(g, c, key, out, err) : GLOT_OK;
 }
@@ -62,14 +83,16 @@ static double shortest_decimal(double value)
     return value;
 }
 
-static glot_status get_real(const glot_gguf *g, const glot_model_config *c, const char *key, double *out, glot_error *err)
+static glot_status get_real(const glot_gguf *g, const glot_model_config *c, const char *key, double *out,
+                            glot_error *err)
 {
     GLOT_TRY(glot_gguf_real(g, key_of(c, key).text, out, err));
     *out = shortest_decimal(*out);
     return GLOT_OK;
 }
 
-static glot_status get_real_opt(const glot_gguf *g, const glot_model_config *c, const char *key, double *out, glot_error *err)
+static glot_status get_real_opt(const glot_gguf *g, const glot_model_config *c, const char *key, double *out,
+                                glot_error *err)
 {
     return has_key(g, c, key) ? get_real(g, c, key, out, err) : GLOT_OK;
 }
@@ -87,18 +110,20 @@ static glot_status check_keys(const glot_gguf *g, const glot_model_config *c, gl
         for (size_t k = 0; k < sizeof known_keys / sizeof known_keys[0]; k++)
             is_known |= strcmp(key + prefix + 1, known_keys[k]) == 0;
         if (!is_known)
-            return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key '%s' is not supported", glot_gguf_path(g), key);
+            return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key '%s' is not supported",
+                             glot_gguf_path(g), key);
     }
     return GLOT_OK;
 }
 
-static glot_status check_int(const glot_gguf *g, const glot_model_config *c, const char *key, int64_t expected,
-                             glot_error *err)
+static glot_status check_int(const glot_gguf *g, const glot_model_config *c, const char *key,
+                             int64_t expected, glot_error *err)
 {
     int64_t value = expected;
     GLOT_TRY(get_int_opt(g, c, key, &value, err));
     if (value != expected)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key '%s' is %" PRId64 ", which is not supported, expected %" PRId64,
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED,
+                         "'%s': metadata key '%s' is %" PRId64 ", which is not supported, expected %" PRId64,
                          glot_gguf_path(g), key_of(c, key).text, value, expected);
     return GLOT_OK;
 }
@@ -115,7 +140,8 @@ static glot_status check_fixed(const glot_gguf *g, const glot_model_config *c, g
         GLOT_TRY(glot_gguf_bool(g, key_of(c, "attention.causal").text, &is_causal, err));
     GLOT_TRY(get_real_opt(g, c, "rope.scaling.attn_factor", &attn_factor, err));
     if (!is_causal || attn_factor != 1.0)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key '%s' is %s, which is not supported", glot_gguf_path(g),
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key '%s' is %s, which is not supported",
+                         glot_gguf_path(g),
                          key_of(c, is_causal ? "rope.scaling.attn_factor" : "attention.causal").text,
                          is_causal ? "not 1" : "false");
     return GLOT_OK;
@@ -136,23 +162,31 @@ static double llama3_divisor(const glot_model_config *c, const glot_rope_config 
     return 1.0 / ((1.0 - smooth) / r->factor + smooth);
 }
 
-static glot_status match_llama3(glot_model_config *c, const glot_gguf *g, const glot_stored_tensor *divisors, glot_error *err)
+static glot_status match_llama3(glot_model_config *c, const glot_gguf *g, const glot_stored_tensor *divisors,
+                                glot_error *err)
 {
     const glot_tensor *t = &divisors->tensor;
     int64_t half = c->head_dim / 2;
     if (t->dtype != GLOT_F32 || t->n_dims != 1 || t->shape[0] != half)
-        return GLOT_FAIL(err, GLOT_SHAPE_MISMATCH, "'%s': tensor 'rope_freqs.weight' is not F32 [%" PRId64 "]",
-                         glot_gguf_path(g), half);
+        return GLOT_FAIL(err, GLOT_SHAPE_MISMATCH,
+                         "'%s': tensor 'rope_freqs.weight' is not F32 [%" PRId64 "]", glot_gguf_path(g),
+                         half);
     const float *values = t->addr;
-    glot_rope_config r = {.type = GLOT_ROPE_LLAMA3, .theta = c->rope.theta, .factor = (double)values[half - 1],
-                          .low_freq_factor = 1.0, .high_freq_factor = 4.0, .original_max_positions = 8192};
+    glot_rope_config r = {.type = GLOT_ROPE_LLAMA3,
+                          .theta = c->rope.theta,
+                          .factor = (double)values[half - 1],
+                          .low_freq_factor = 1.0,
+                          .high_freq_factor = 4.0,
+                          .original_max_positions = 8192};
     GLOT_TRY(get_int_opt(g, c, "rope.scaling.original_context_length", &r.original_max_positions, err));
     bool matches = isfinite(r.factor) && r.factor >= 1.0 && r.original_max_positions > 0;
     for (int64_t i = 0; i < half && matches; i++)
         matches = fabs(llama3_divisor(c, &r, i) - (double)values[i]) <= 1e-4 * (double)values[i];
     if (!matches)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': tensor 'rope_freqs.weight' holds another scaling of the rotary embedding "
-                         "than Llama 3.1's (low 1, high 4, original context %" PRId64 "), which is not supported",
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED,
+                         "'%s': tensor 'rope_freqs.weight' holds another scaling of the rotary embedding "
+                         "than Llama 3.1's (low 1, high 4, original context %" PRId64
+                         "), which is not supported",
                          glot_gguf_path(g), r.original_max_positions);
     c->rope = r;
     return GLOT_OK;
@@ -171,11 +205,15 @@ static glot_status read_rope(glot_model_config *c, const glot_gguf *g, glot_erro
     const glot_stored_tensor *divisors = glot_gguf_find(g, "rope_freqs.weight");
     bool is_none = strcmp(type, "none") == 0 || factor == 0.0 || factor == 1.0;
     if (type[0] && strcmp(type, "none") != 0 && strcmp(type, "linear") != 0)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key '%s' is '%s', which is not supported, expected 'none' or "
-                         "'linear'", glot_gguf_path(g), key_of(c, "rope.scaling.type").text, type);
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED,
+                         "'%s': metadata key '%s' is '%s', which is not supported, expected 'none' or "
+                         "'linear'",
+                         glot_gguf_path(g), key_of(c, "rope.scaling.type").text, type);
     if (divisors && !is_none)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': it has both a linear scaling of the rotary embedding and the tensor "
-                         "'rope_freqs.weight', which is not supported", glot_gguf_path(g));
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED,
+                         "'%s': it has both a linear scaling of the rotary embedding and the tensor "
+                         "'rope_freqs.weight', which is not supported",
+                         glot_gguf_path(g));
     if (divisors)
         return match_llama3(c, g, divisors, err);
     c->rope.type = is_none ? GLOT_ROPE_DEFAULT : GLOT_ROPE_LINEAR;
@@ -208,7 +246,8 @@ static glot_status read_vocabulary(glot_model_config *c, const glot_gguf *g, glo
 {
     const glot_stored_tensor *embedding = glot_gguf_find(g, "token_embd.weight");
     if (!embedding)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': tensor 'token_embd.weight' is missing", glot_gguf_path(g));
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': tensor 'token_embd.weight' is missing",
+                         glot_gguf_path(g));
     c->vocab_size = glot_tensor_rows(&embedding->tensor);
     c->has_tied_embeddings = !glot_gguf_find(g, "output.weight");
     return check_int(g, c, "vocab_size", c->vocab_size, err);
@@ -220,8 +259,8 @@ static glot_status read_id(int32_t *out, const glot_gguf *g, const char *key, gl
     if (glot_gguf_has(g, key))
         GLOT_TRY(glot_gguf_int(g, key, &id, err));
     if (id < -1 || id > INT32_MAX)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': metadata key '%s' is %" PRId64 ", expected a token's id", glot_gguf_path(g),
-                         key, id);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': metadata key '%s' is %" PRId64 ", expected a token's id",
+                         glot_gguf_path(g), key, id);
     *out = (int32_t)id;
     return GLOT_OK;
 }
@@ -232,8 +271,10 @@ static glot_status read_architecture(glot_model_config *c, const glot_gguf *g, g
     GLOT_TRY(glot_gguf_string(g, "general.architecture", &name, err));
     const glot_arch *arch = strcmp(name, "mistral") == 0 ? NULL : glot_arch_find(name);
     if (!arch)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': metadata key 'general.architecture' is '%s', which is not supported, "
-                         "expected llama, qwen2 or qwen3", glot_gguf_path(g), name);
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED,
+                         "'%s': metadata key 'general.architecture' is '%s', which is not supported, "
+                         "expected llama, qwen2 or qwen3",
+                         glot_gguf_path(g), name);
     snprintf(c->model_type, sizeof c->model_type, "%s", arch->model_type);
     snprintf(c->architecture, sizeof c->architecture, "%s", arch->architecture);
     c->has_qkv_bias = arch->has_qkv_bias;

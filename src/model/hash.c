@@ -1,5 +1,5 @@
-/* hash.c: what the weights are (SHA-256) and whether they are numbers. Both read every byte, a chunk at a time, in the type the weight lies in: the
- * hash is of values and types, wherever they came from. */
+/* hash.c: what the weights are (SHA-256) and whether they are numbers. Both read every byte, a chunk at a
+ * time, in the type the weight lies in: the hash is of values and types, wherever they came from. */
 #include "model/params.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -66,7 +66,8 @@ static void place_text(char out[96], const glot_tensor *t, int64_t index)
     glot_tensor_shape_text(&place, out);
 }
 
-static glot_status check_param(const glot_model *m, const glot_param *p, void *chunk, float *values, glot_error *err)
+static glot_status check_param(const glot_model *m, const glot_param *p, void *chunk, float *values,
+                               glot_error *err)
 {
     int64_t n = glot_tensor_elements(&p->weight);
     for (int64_t first = 0; first < n; first += CHUNK) {
@@ -78,8 +79,8 @@ static glot_status check_param(const glot_model *m, const glot_param *p, void *c
                 continue;
             char place[96];
             place_text(place, &p->weight, first + i);
-            return GLOT_FAIL(err, GLOT_NUMERIC, "'%s': tensor '%s' has %s at %s, expected finite numbers", m->path, p->name,
-                             isnan(values[i]) ? "a NaN" : "an infinity", place);
+            return GLOT_FAIL(err, GLOT_NUMERIC, "'%s': tensor '%s' has %s at %s, expected finite numbers",
+                             m->path, p->name, isnan(values[i]) ? "a NaN" : "an infinity", place);
         }
     }
     return GLOT_OK;

@@ -1,8 +1,9 @@
 /* params.c
  *
- * The table of parameters: one row per role gives name and shape; glot_param_list says which parameters a configuration has and in which
- * order they are saved; glot_model_link sorts the table into that order and points the layers into it. A layer with one expert keeps
- * the plain FFN's names, so a parameter's name may change when experts are added: linking names them anew.
+ * The table of parameters: one row per role gives name and shape; glot_param_list says which parameters a
+ * configuration has and in which order they are saved; glot_model_link sorts the table into that order and
+ * points the layers into it. A layer with one expert keeps the plain FFN's names, so a parameter's name may
+ * change when experts are added: linking names them anew.
  */
 #include "model/params.h"
 #include "base/memory.h"
@@ -11,32 +12,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Sizes that shapes are made of. */
+typedef enum dim { NONE, VOCAB, HIDDEN, FFN, Q_ROWS, KV_ROWS, HEAD, EXPERTS, CLASSES } dim;
+
 typedef struct role_row {
-    const char *name;  /* behind "model.layers.N." for roles of a layer, behind "mlp." or "mlp.experts.K." for experts */
+    const char *name; /* what follows "model.layers.N." and, for experts, "mlp." or "mlp.experts.K." */
+    dim rows, cols;   /* cols NONE: one dimension */
     bool is_layer, is_expert;
+    size_t place; /* offset in glot_layer or glot_model of the pointer to it (experts: to their array) */
 } role_row;
 
+#define IN_MODEL(member) .place = offsetof(glot_model, member)
+#define IN_LAYER(member) .is_layer = true, .place = offsetof(glot_layer, member)
+#define IN_EXPERT(member) .is_layer = true, .is_expert = true, .place = offsetof(glot_layer, member)
+
 static const role_row role_rows[] = {
-    [GLOT_ROLE_EMBEDDING] = {"model.embed_tokens.weight", false, false},
-    [GLOT_ROLE_ATTN_NORM] = {"input_layernorm.weight", true, false},
-    [GLOT_ROLE_Q] = {"self_attn.q_proj.weight", true, false},
-    [GLOT_ROLE_K] = {"self_attn.k_proj.weight", true, false},
-    [GLOT_ROLE_V] = {"self_attn.v_proj.weight", true, false},
-    [GLOT_ROLE_Q_BIAS] = {"self_attn.q_proj.bias", true, false},
-    [GLOT_ROLE_K_BIAS] = {"self_attn.k_proj.bias", true, false},
-    [GLOT_ROLE_V_BIAS] = {"self_attn.v_proj.bias", true, false},
-    [GLOT_ROLE_Q_NORM] = {"self_attn.q_norm.weight", true, false},
-    [GLOT_ROLE_K_NORM] = {"self_attn.k_norm.weight", true, false},
-    [GLOT_ROLE_O] = {"self_attn.o_proj.weight", true, false},
-    [GLOT_ROLE_FFN_NORM] = {"post_attention_layernorm.weight", true, false},
-    [GLOT_ROLE_ROUTER] = {"mlp.router.weight", true, false},
-    [GLOT_ROLE_LANGUAGE_GATE] = {"mlp.language_gate.weight", true, false},
-    [GLOT_ROLE_GATE_PROJ] = {"gate_proj.weight", true, true},
-    [GLOT_ROLE_UP_PROJ] = {"up_proj.weight", true, true},
-    [GLOT_ROLE_DOWN_PROJ] = {"down_proj.weight", true, true},
-    [GLOT_ROLE_FINAL_NORM] = {"model.norm.weight", false, false},
-    [GLOT_ROLE_LM_HEAD] = {"lm_head.weight", false, false},
-    [GLOT_ROLE_EXACT_EVIDENCE] = {"model.exact_evidence", false, false},
+    [GLOT_ROLE_EMBEDDING] = {"model.embed_tokens.weight", VOCAB, HIDDEN, IN_MODEL(embedding)},
+    [GLOT_ROLE_ATTN_NORM] = {"input_layernorm.weight", HIDDEN, NONE, IN_LAYER(attn_norm)},
+    [GLOT_ROLE_Q] = {"self_attn.q_proj.weight", Q_ROWS, HIDDEN, IN_LAYER(q)},
+    [GLOT_ROLE_K] = {"self_attn.k_proj.weight", KV_ROWS, HIDDEN, IN_LAYER(k)},
+    [GLOT_ROLE_V] = {"self_attn.v_proj.weight", KV_ROWS, HIDDEN, IN_LAYER(v)},
+    [GLOT_ROLE_Q_BIAS] = {"self_attn.q_proj.bias", Q_ROWS, NONE, IN_LAYER(q_bias)},
+    [GLOT_ROLE_K_BIAS] = {"self_attn.k_proj.bias", KV_ROWS, NONE, IN_LAYER(k_bias)},
+    [GLOT_ROLE_V_BIAS] = {"self_attn.v_proj.bias", KV_ROWS, NONE, IN_LAYER(v_bias)},
+    [GLOT_ROLE_Q_NORM] = {"self_attn.q_norm.weight", HEAD, NONE, IN_LAYER(q_norm)},
+    [GLOT_ROLE_K_NORM] = {"self_attn.k_norm.weight", HEAD, NONE, IN_LAYER(k_norm)},
+    [GLOT_ROLE_O] = {"self_attn.o_proj.weight", HIDDEN, Q_ROWS, IN_LAYER(o)},
+    [GLOT_ROLE_FFN_NORM] = {"post_attention_layernorm.weight", HIDDEN, NONE, IN_LAYER(ffn_norm)},
+    [GLOT_ROLE_ROUTER] = {"mlp.router.weight", EXPERTS, HIDDEN, IN_LAYER(router)},
+    [GLOT_ROLE_LANGUAGE_GATE] = {"mlp.language_gate.weight", CLASSES, HIDDEN, IN_LAYER(language_gate)},
+    [GLOT_ROLE_GATE_PROJ] = {"gate_proj.weight", FFN, HIDDEN, IN_EXPERT(gate_proj)},
+    [GLOT_ROLE_UP_PROJ] = {"up_proj.weight", FFN, HIDDEN, IN_EXPERT(up_proj)},
+    [GLOT_ROLE_DOWN_PROJ] = {"down_proj.weight", HIDDEN, FFN, IN_EXPERT(down_proj)},
+    [GLOT_ROLE_FINAL_NORM] = {"model.norm.weight", HIDDEN, NONE, IN_MODEL(final_norm)},
+    [GLOT_ROLE_LM_HEAD] = {"lm_head.weight", VOCAB, HIDDEN, IN_MODEL(lm_head)},
+    [GLOT_ROLE_EXACT_EVIDENCE] = {"model.exact_evidence", VOCAB, NONE, IN_MODEL(exact_evidence)},
 };
 
 char *glot_param_name(const glot_model_config *c, glot_role role, int layer, int expert)
@@ -55,33 +65,27 @@ char *glot_param_name(const glot_model_config *c, glot_role role, int layer, int
     return text;
 }
 
+static int64_t size_of(const glot_model_config *c, dim d, int layer)
+{
+    const int64_t sizes[] = {
+        [VOCAB] = c->vocab_size,
+        [HIDDEN] = c->hidden_size,
+        [FFN] = c->intermediate_size,
+        [Q_ROWS] = c->n_heads * c->head_dim,
+        [KV_ROWS] = c->n_kv_heads * c->head_dim,
+        [HEAD] = c->head_dim,
+        [EXPERTS] = layer >= 0 ? c->n_experts[layer] : 0,
+        [CLASSES] = 2, /* of the language gate: old, new */
+    };
+    return sizes[d];
+}
+
 glot_tensor glot_param_shape(const glot_model_config *c, glot_role role, int layer)
 {
-    int64_t h = c->hidden_size, f = c->intermediate_size, d = c->head_dim;
-    switch (role) {
-    case GLOT_ROLE_EMBEDDING: return glot_tensor_2d(GLOT_F32, c->vocab_size, h);
-    case GLOT_ROLE_LM_HEAD: return glot_tensor_2d(GLOT_F32, c->vocab_size, h);
-    case GLOT_ROLE_ATTN_NORM: return glot_tensor_1d(GLOT_F32, h);
-    case GLOT_ROLE_FFN_NORM: return glot_tensor_1d(GLOT_F32, h);
-    case GLOT_ROLE_FINAL_NORM: return glot_tensor_1d(GLOT_F32, h);
-    case GLOT_ROLE_Q: return glot_tensor_2d(GLOT_F32, c->n_heads * d, h);
-    case GLOT_ROLE_K: return glot_tensor_2d(GLOT_F32, c->n_kv_heads * d, h);
-    case GLOT_ROLE_V: return glot_tensor_2d(GLOT_F32, c->n_kv_heads * d, h);
-    case GLOT_ROLE_Q_BIAS: return glot_tensor_1d(GLOT_F32, c->n_heads * d);
-    case GLOT_ROLE_K_BIAS: return glot_tensor_1d(GLOT_F32, c->n_kv_heads * d);
-    case GLOT_ROLE_V_BIAS: return glot_tensor_1d(GLOT_F32, c->n_kv_heads * d);
-    case GLOT_ROLE_Q_NORM: return glot_tensor_1d(GLOT_F32, d);
-    case GLOT_ROLE_K_NORM: return glot_tensor_1d(GLOT_F32, d);
-    case GLOT_ROLE_O: return glot_tensor_2d(GLOT_F32, h, c->n_heads * d);
-    case GLOT_ROLE_ROUTER: return glot_tensor_2d(GLOT_F32, c->n_experts[layer], h);
-    case GLOT_ROLE_LANGUAGE_GATE: return glot_tensor_2d(GLOT_F32, 2, h);
-    case GLOT_ROLE_GATE_PROJ: return glot_tensor_2d(GLOT_F32, f, h);
-    case GLOT_ROLE_UP_PROJ: return glot_tensor_2d(GLOT_F32, f, h);
-    case GLOT_ROLE_DOWN_PROJ: return glot_tensor_2d(GLOT_F32, h, f);
-    case GLOT_ROLE_EXACT_EVIDENCE: return glot_tensor_1d(GLOT_F32, c->vocab_size);
-    }
-    GLOT_ASSERT(!"a role without a shape");
-    return (glot_tensor){0};
+    const role_row *row = &role_rows[role];
+    if (row->cols == NONE)
+        return glot_tensor_1d(GLOT_F32, size_of(c, row->rows, layer));
+    return glot_tensor_2d(GLOT_F32, size_of(c, row->rows, layer), size_of(c, row->cols, layer));
 }
 
 /* ---- which parameters there are ---- */
@@ -99,14 +103,21 @@ static bool has_role(const glot_model_config *c, glot_role role, int layer)
     switch (role) {
     case GLOT_ROLE_Q_BIAS:
     case GLOT_ROLE_K_BIAS:
-    case GLOT_ROLE_V_BIAS: return c->has_qkv_bias;
+    case GLOT_ROLE_V_BIAS:
+        return c->has_qkv_bias;
     case GLOT_ROLE_Q_NORM:
-    case GLOT_ROLE_K_NORM: return c->has_qk_norm;
-    case GLOT_ROLE_ROUTER: return c->n_experts[layer] > 1;
-    case GLOT_ROLE_LANGUAGE_GATE: return is_gated(c, layer);
-    case GLOT_ROLE_LM_HEAD: return !c->has_tied_embeddings;
-    case GLOT_ROLE_EXACT_EVIDENCE: return c->exact.is_on;
-    default: return true;
+    case GLOT_ROLE_K_NORM:
+        return c->has_qk_norm;
+    case GLOT_ROLE_ROUTER:
+        return c->n_experts[layer] > 1;
+    case GLOT_ROLE_LANGUAGE_GATE:
+        return is_gated(c, layer);
+    case GLOT_ROLE_LM_HEAD:
+        return !c->has_tied_embeddings;
+    case GLOT_ROLE_EXACT_EVIDENCE:
+        return c->exact.is_on;
+    default:
+        return true;
     }
 }
 
@@ -142,8 +153,8 @@ glot_status glot_param_list(glot_param_id **ids, size_t *n, const glot_model_con
 
 /* ---- the table ---- */
 
-glot_status glot_model_create_empty(glot_model **out, glot_backend *be, const glot_model_config *config, const char *path,
-                                    glot_error *err)
+glot_status glot_model_create_empty(glot_model **out, glot_backend *be, const glot_model_config *config,
+                                    const char *path, glot_error *err)
 {
     glot_model *m = NULL;
     glot_status status;
@@ -155,7 +166,8 @@ glot_status glot_model_create_empty(glot_model **out, glot_backend *be, const gl
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the name of a model");
         goto out;
     }
-    GLOT_TRY_OUT(glot_new(&m->layers, (size_t)config->n_layers, sizeof *m->layers, "the layers of a model", err));
+    GLOT_TRY_OUT(
+        glot_new(&m->layers, (size_t)config->n_layers, sizeof *m->layers, "the layers of a model", err));
     *out = m;
     return GLOT_OK;
 out:
@@ -200,7 +212,8 @@ void glot_model_close(glot_model *m)
 glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_param_id *id, glot_error *err)
 {
     glot_param *p;
-    GLOT_TRY(glot_grow(&m->params, &m->params_capacity, m->n_params + 1, sizeof *m->params, "the table of parameters", err));
+    GLOT_TRY(glot_grow(&m->params, &m->params_capacity, m->n_params + 1, sizeof *m->params,
+                       "the table of parameters", err));
     GLOT_TRY(glot_new(&p, 1, sizeof *p, "a parameter", err));
     *p = (glot_param){.role = id->role, .layer = id->layer, .expert = id->expert};
     p->name = glot_param_name(&m->config, id->role, id->layer, id->expert);
@@ -215,8 +228,8 @@ glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_
     return GLOT_OK;
 }
 
-glot_status glot_model_add_param(glot_param **out, glot_model *m, glot_role role, int layer, int expert, glot_dtype dtype,
-                                 glot_error *err)
+glot_status glot_model_add_param(glot_param **out, glot_model *m, glot_role role, int layer, int expert,
+                                 glot_dtype dtype, glot_error *err)
 {
     glot_param *p = NULL;
     size_t bytes;
@@ -281,8 +294,8 @@ static glot_status check_complete(const glot_model *m, glot_error *err)
         if (p && p->role == ids[i].role && p->layer == ids[i].layer && p->expert == ids[i].expert)
             continue;
         char *name = glot_param_name(&m->config, ids[i].role, ids[i].layer, ids[i].expert);
-        status = GLOT_FAIL(err, GLOT_INTERNAL, "'%s': the table of parameters has '%s' where '%s' belongs", m->path,
-                           p ? p->name : "nothing", name ? name : "another");
+        status = GLOT_FAIL(err, GLOT_INTERNAL, "'%s': the table of parameters has '%s' where '%s' belongs",
+                           m->path, p ? p->name : "nothing", name ? name : "another");
         glot_free(name);
     }
     glot_free(ids);
@@ -322,31 +335,12 @@ static glot_status allocate_links(glot_model *m, glot_error *err)
 /* Where the model or one of its layers keeps the pointer to a parameter. */
 static glot_param **place_of(glot_model *m, const glot_param *p)
 {
-    glot_layer *layer = p->layer >= 0 ? &m->layers[p->layer] : NULL;
-    switch (p->role) {
-    case GLOT_ROLE_EMBEDDING: return &m->embedding;
-    case GLOT_ROLE_FINAL_NORM: return &m->final_norm;
-    case GLOT_ROLE_LM_HEAD: return &m->lm_head;
-    case GLOT_ROLE_EXACT_EVIDENCE: return &m->exact_evidence;
-    case GLOT_ROLE_ATTN_NORM: return &layer->attn_norm;
-    case GLOT_ROLE_Q: return &layer->q;
-    case GLOT_ROLE_K: return &layer->k;
-    case GLOT_ROLE_V: return &layer->v;
-    case GLOT_ROLE_Q_BIAS: return &layer->q_bias;
-    case GLOT_ROLE_K_BIAS: return &layer->k_bias;
-    case GLOT_ROLE_V_BIAS: return &layer->v_bias;
-    case GLOT_ROLE_Q_NORM: return &layer->q_norm;
-    case GLOT_ROLE_K_NORM: return &layer->k_norm;
-    case GLOT_ROLE_O: return &layer->o;
-    case GLOT_ROLE_FFN_NORM: return &layer->ffn_norm;
-    case GLOT_ROLE_ROUTER: return &layer->router;
-    case GLOT_ROLE_LANGUAGE_GATE: return &layer->language_gate;
-    case GLOT_ROLE_GATE_PROJ: return &layer->gate_proj[p->expert];
-    case GLOT_ROLE_UP_PROJ: return &layer->up_proj[p->expert];
-    case GLOT_ROLE_DOWN_PROJ: return &layer->down_proj[p->expert];
-    }
-    GLOT_ASSERT(!"a role without a place");
-    return NULL;
+    const role_row *row = &role_rows[p->role];
+    char *place = (row->is_layer ? (char *)&m->layers[p->layer] : (char *)m) + row->place;
+    if (!row->is_expert)
+        return (glot_param **)(void *)place;
+    glot_param **of_layer = *(glot_param ***)(void *)place;
+    return &of_layer[p->expert];
 }
 
 static const glot_tensor *grad_of(const glot_param *p)
@@ -354,7 +348,8 @@ static const glot_tensor *grad_of(const glot_param *p)
     return p && p->grad.addr ? &p->grad : NULL;
 }
 
-/* The layer's moe weights are its parameters seen as tensors. The arrays were laid out by allocate_links as plain pointers. */
+/* The layer's moe weights are its parameters seen as tensors. The arrays were laid out by allocate_links as
+ * plain pointers. */
 static void link_moe(const glot_model *m, glot_layer *layer)
 {
     glot_moe_weights *w = &layer->moe;
@@ -453,7 +448,9 @@ void glot_values_to_f32(float *out, const void *values, glot_dtype dtype, int64_
     const uint16_t *halves = values;
     const double *doubles = values;
     switch (dtype) {
-    case GLOT_F32: memmove(out, values, (size_t)n * sizeof *out); break;
+    case GLOT_F32:
+        memmove(out, values, (size_t)n * sizeof *out);
+        break;
     case GLOT_F16:
         for (int64_t i = 0; i < n; i++)
             out[i] = glot_f16_to_f32(halves[i]);
@@ -466,7 +463,8 @@ void glot_values_to_f32(float *out, const void *values, glot_dtype dtype, int64_
         for (int64_t i = 0; i < n; i++)
             out[i] = (float)doubles[i];
         break;
-    default: GLOT_ASSERT(!"a weight of another type");
+    default:
+        GLOT_ASSERT(!"a weight of another type");
     }
 }
 
@@ -475,7 +473,9 @@ static void values_from_f32(void *out, glot_dtype dtype, const float *values, in
     uint16_t *halves = out;
     double *doubles = out;
     switch (dtype) {
-    case GLOT_F32: memcpy(out, values, (size_t)n * sizeof *values); break;
+    case GLOT_F32:
+        memcpy(out, values, (size_t)n * sizeof *values);
+        break;
     case GLOT_F16:
         for (int64_t i = 0; i < n; i++)
             halves[i] = glot_f32_to_f16(values[i]);
@@ -488,12 +488,13 @@ static void values_from_f32(void *out, glot_dtype dtype, const float *values, in
         for (int64_t i = 0; i < n; i++)
             doubles[i] = (double)values[i];
         break;
-    default: GLOT_ASSERT(!"a weight of another type");
+    default:
+        GLOT_ASSERT(!"a weight of another type");
     }
 }
 
-void glot_param_write(const glot_model *m, const glot_tensor *weight, int64_t first, int64_t n, const float *values,
-                      void *scratch)
+void glot_param_write(const glot_model *m, const glot_tensor *weight, int64_t first, int64_t n,
+                      const float *values, void *scratch)
 {
     glot_tensor part = elements_of(weight, first, n);
     values_from_f32(scratch, weight->dtype, values, n);

@@ -1,8 +1,9 @@
 /* random.c
  *
- * Random weights from a seed: every parameter has a generator of its own, (seed, its name), so that its numbers depend on nothing else in the
- * model. Values are those of Hugging Face's initialisation: embeddings and projections normal with std 0.02, norms 1, biases 0; routers and
- * language gates Xavier-normal (METHOD 1, 6).
+ * Random weights from a seed: every parameter has a generator of its own, (seed, its name), so that its
+ * numbers depend on nothing else in the model. Values are those of Hugging Face's initialisation: embeddings
+ * and projections normal with std 0.02, norms 1, biases 0; routers and language gates Xavier-normal (METHOD
+ * 1, 6).
  */
 #include "model/params.h"
 #include "base/memory.h"
@@ -20,12 +21,17 @@ static bool is_constant(glot_role role, float *value)
     case GLOT_ROLE_FFN_NORM:
     case GLOT_ROLE_FINAL_NORM:
     case GLOT_ROLE_Q_NORM:
-    case GLOT_ROLE_K_NORM: *value = 1.0f; return true;
+    case GLOT_ROLE_K_NORM:
+        *value = 1.0f;
+        return true;
     case GLOT_ROLE_Q_BIAS:
     case GLOT_ROLE_K_BIAS:
     case GLOT_ROLE_V_BIAS:
-    case GLOT_ROLE_EXACT_EVIDENCE: *value = 0.0f; return true;
-    default: return false;
+    case GLOT_ROLE_EXACT_EVIDENCE:
+        *value = 0.0f;
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -37,7 +43,8 @@ static double std_of(const glot_param *p)
     return INIT_STD;
 }
 
-glot_status glot_param_randomize(const glot_model *m, const glot_param *p, int64_t first_row, uint64_t seed, glot_error *err)
+glot_status glot_param_randomize(const glot_model *m, const glot_param *p, int64_t first_row, uint64_t seed,
+                                 glot_error *err)
 {
     float constant = 0.0f;
     bool is_drawn = !is_constant(p->role, &constant);
@@ -78,8 +85,8 @@ static glot_status fill(glot_model *m, uint64_t seed, glot_error *err)
     return status == GLOT_OK ? glot_model_link(m, err) : status;
 }
 
-glot_status glot_model_create_random(glot_model **out, glot_backend *be, const glot_model_config *config, uint64_t seed,
-                                     glot_error *err)
+glot_status glot_model_create_random(glot_model **out, glot_backend *be, const glot_model_config *config,
+                                     uint64_t seed, glot_error *err)
 {
     static const char path[] = "random weights";
     glot_model *m;

@@ -1,7 +1,8 @@
 /* save.c
  *
- * A model directory written (INTERFACES, "The expanded model"): the files that travel along, the weights streamed tensor by tensor (no second copy in
- * memory), config.json last. A directory without config.json is no model, so one that was interrupted is not taken for whole.
+ * A model directory written (INTERFACES, "The expanded model"): the files that travel along, the weights
+ * streamed tensor by tensor (no second copy in memory), config.json last. A directory without config.json is
+ * no model, so one that was interrupted is not taken for whole.
  */
 #include "model/params.h"
 #include "base/file.h"
@@ -13,10 +14,22 @@
 static const uint64_t SHARD_BYTES = UINT64_C(5000000000); /* INTERFACES: shards of at most 5 GB */
 enum { CHUNK = GLOT_PARAM_CHUNK };
 
-static const char *const travelling[] = {
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json",
-    "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md"};
+static const char *const travelling[] = {"tokenizer.json",
+                                         "tokenizer_config.json",
+                                         "tokenizer.model",
+                                         "special_tokens_map.json",
+                                         "added_tokens.json",
+                                         "vocab.json",
+                                         "merges.txt",
+                                         "chat_template.jinja",
+                                         "chat_template.json",
+                                         "generation_config.json",
+                                         "LICENSE",
+                                         "LICENSE.txt",
+                                         "LICENSE.md",
+                                         "NOTICE",
+                                         "NOTICE.txt",
+                                         "USE_POLICY.md"};
 
 /* ---- weights ---- */
 
@@ -28,8 +41,8 @@ typedef struct saving {
     float *values;             /* [CHUNK] */
 } saving;
 
-/* The type a parameter is written in: its own (float64 as float32), or the one asked for. The exact path adds up the evidence of
- * token after token: that stays float32. */
+/* The type a parameter is written in: its own (float64 as float32), or the one asked for. The exact path adds
+ * up the evidence of token after token: that stays float32. */
 static glot_dtype saved_dtype(const glot_param *p, const glot_dtype *save_dtype)
 {
     if (save_dtype && p->role != GLOT_ROLE_EXACT_EVIDENCE)
@@ -67,7 +80,8 @@ static glot_status fill(void *user, size_t index, size_t offset, size_t n, void 
     return GLOT_OK;
 }
 
-static glot_status save_weights(const glot_model *m, const char *dir, const glot_dtype *save_dtype, glot_error *err)
+static glot_status save_weights(const glot_model *m, const char *dir, const glot_dtype *save_dtype,
+                                glot_error *err)
 {
     saving s = {.m = m};
     json_t *metadata = json_pack("{s:s}", "format", "pt"); /* transformers refuses files without it */
@@ -145,7 +159,8 @@ static glot_status copy_travelling(const glot_model *m, const char *dir, glot_er
 }
 
 /* "bos_token": the vocabulary's entry `id`. */
-static glot_status set_token(json_t *settings, const char *key, const glot_gguf *g, int32_t id, glot_error *err)
+static glot_status set_token(json_t *settings, const char *key, const glot_gguf *g, int32_t id,
+                             glot_error *err)
 {
     const char *const *tokens;
     size_t n;
@@ -190,7 +205,8 @@ static const char *config_dtype(const glot_model *m, const glot_dtype *save_dtyp
     return common == GLOT_BF16 ? "bfloat16" : common == GLOT_F16 ? "float16" : "float32";
 }
 
-static glot_status write_config(const glot_model *m, const char *dir, const glot_dtype *save_dtype, glot_error *err)
+static glot_status write_config(const glot_model *m, const char *dir, const glot_dtype *save_dtype,
+                                glot_error *err)
 {
     static const char *const keys[] = {"torch_dtype", "dtype"}; /* transformers 4 and 5 */
     json_t *root = NULL;
@@ -203,8 +219,8 @@ static glot_status write_config(const glot_model *m, const char *dir, const glot
     return status;
 }
 
-glot_status glot_model_save(const glot_model *m, const char *dir, const glot_dtype *save_dtype, const char *tokenizer_json,
-                            size_t tokenizer_json_size, glot_error *err)
+glot_status glot_model_save(const glot_model *m, const char *dir, const glot_dtype *save_dtype,
+                            const char *tokenizer_json, size_t tokenizer_json_size, glot_error *err)
 {
     GLOT_ASSERT(!save_dtype || *save_dtype == GLOT_F32 || *save_dtype == GLOT_BF16);
     GLOT_TRY(glot_dir_make(dir, err));

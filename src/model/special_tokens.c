@@ -1,5 +1,5 @@
-/* special_tokens.c: BOS and EOS where config.json leaves them out. tokenizer_config.json names a token by its text; the text's id stands in the same
- * file's added_tokens_decoder, or in tokenizer.json. */
+/* special_tokens.c: BOS and EOS where config.json leaves them out. tokenizer_config.json names a token by its
+ * text; the text's id stands in the same file's added_tokens_decoder, or in tokenizer.json. */
 #include "model/params.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -25,9 +25,7 @@ static int64_t id_in_decoder(const json_t *settings, const char *text)
 {
     json_t *decoder = json_object_get(settings, "added_tokens_decoder"), *entry;
     const char *id;
-    json_object_foreach(decoder, id, entry)
-        if (has_content(entry, text))
-            return strtoll(id, NULL, 10);
+    json_object_foreach(decoder, id, entry) if (has_content(entry, text)) return strtoll(id, NULL, 10);
     return -1;
 }
 
@@ -35,9 +33,10 @@ static int64_t id_in_tokenizer(const json_t *tokenizer, const char *text)
 {
     json_t *entry;
     size_t i;
-    json_array_foreach(json_object_get(tokenizer, "added_tokens"), i, entry)
-        if (has_content(entry, text) && json_is_integer(json_object_get(entry, "id")))
-            return json_integer_value(json_object_get(entry, "id"));
+    json_array_foreach(json_object_get(tokenizer, "added_tokens"), i,
+                       entry) if (has_content(entry, text) &&
+                                  json_is_integer(json_object_get(
+                                      entry, "id"))) return json_integer_value(json_object_get(entry, "id"));
     const json_t *id = json_object_get(json_object_get(json_object_get(tokenizer, "model"), "vocab"), text);
     return json_is_integer(id) ? json_integer_value(id) : -1;
 }
@@ -68,8 +67,10 @@ static glot_status find_id(int32_t *out, const json_t *settings, json_t **tokeni
     if (id < 0)
         id = id_in_tokenizer(*tokenizer, text);
     if (id >= c->vocab_size)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s/tokenizer_config.json': the id of '%s', token '%s', is %" PRId64
-                         " but the vocabulary has %" PRId64 " entries", dir, key, text, id, c->vocab_size);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s/tokenizer_config.json': the id of '%s', token '%s', is %" PRId64
+                         " but the vocabulary has %" PRId64 " entries",
+                         dir, key, text, id, c->vocab_size);
     *out = (int32_t)id;
     return GLOT_OK;
 }

@@ -1,15 +1,17 @@
 /* weights.c
  *
- * Where the numbers come from: safetensors of a Hugging Face directory, or a GGUF file. Every tensor that the configuration asks for must be there
- * with its shape and a float type, and every tensor that is there must be asked for. What lies in the file as the model wants it is used where it is
- * (mapped); the rest becomes the model's own:
+ * Where the numbers come from: safetensors of a Hugging Face directory, or a GGUF file. Every tensor that the
+ * configuration asks for must be there with its shape and a float type, and every tensor that is there must
+ * be asked for. What lies in the file as the model wants it is used where it is (mapped); the rest becomes
+ * the model's own:
  *
  * - quantised GGUF tensors are widened to F32;
- * - the rows of Q and K in a GGUF of architecture llama are put back: llama.cpp's converter lays the pair (i, i + d/2) that a rotation turns
- *   side by side, so row 2 i + j of a head there is row j d/2 + i here.
+ * - the rows of Q and K in a GGUF of architecture llama are put back: llama.cpp's converter lays the pair (i,
+ * i + d/2) that a rotation turns side by side, so row 2 i + j of a head there is row j d/2 + i here.
  *
- * Tensors that may be left over, because transformers does not read them either: `*.rotary_emb.inv_freq` (older versions saved that table) and
- * `lm_head.weight` where the embedding is tied; in a GGUF `rope_freqs.weight` (config_gguf.c reads it).
+ * Tensors that may be left over, because transformers does not read them either: `*.rotary_emb.inv_freq`
+ * (older versions saved that table) and `lm_head.weight` where the embedding is tied; in a GGUF
+ * `rope_freqs.weight` (config_gguf.c reads it).
  */
 #include "model/params.h"
 #include "base/file.h"
@@ -37,15 +39,23 @@ static const glot_stored_tensor *source_find(const source *s, const char *name)
     return s->gguf ? glot_gguf_find(s->gguf, name) : glot_safetensors_find(s->safetensors, name);
 }
 
-static const char *const gguf_names[] = {
-    [GLOT_ROLE_EMBEDDING] = "token_embd.weight", [GLOT_ROLE_ATTN_NORM] = "attn_norm.weight",
-    [GLOT_ROLE_Q] = "attn_q.weight", [GLOT_ROLE_K] = "attn_k.weight", [GLOT_ROLE_V] = "attn_v.weight",
-    [GLOT_ROLE_Q_BIAS] = "attn_q.bias", [GLOT_ROLE_K_BIAS] = "attn_k.bias", [GLOT_ROLE_V_BIAS] = "attn_v.bias",
-    [GLOT_ROLE_Q_NORM] = "attn_q_norm.weight", [GLOT_ROLE_K_NORM] = "attn_k_norm.weight",
-    [GLOT_ROLE_O] = "attn_output.weight", [GLOT_ROLE_FFN_NORM] = "ffn_norm.weight",
-    [GLOT_ROLE_GATE_PROJ] = "ffn_gate.weight", [GLOT_ROLE_UP_PROJ] = "ffn_up.weight",
-    [GLOT_ROLE_DOWN_PROJ] = "ffn_down.weight", [GLOT_ROLE_FINAL_NORM] = "output_norm.weight",
-    [GLOT_ROLE_LM_HEAD] = "output.weight"};
+static const char *const gguf_names[] = {[GLOT_ROLE_EMBEDDING] = "token_embd.weight",
+                                         [GLOT_ROLE_ATTN_NORM] = "attn_norm.weight",
+                                         [GLOT_ROLE_Q] = "attn_q.weight",
+                                         [GLOT_ROLE_K] = "attn_k.weight",
+                                         [GLOT_ROLE_V] = "attn_v.weight",
+                                         [GLOT_ROLE_Q_BIAS] = "attn_q.bias",
+                                         [GLOT_ROLE_K_BIAS] = "attn_k.bias",
+                                         [GLOT_ROLE_V_BIAS] = "attn_v.bias",
+                                         [GLOT_ROLE_Q_NORM] = "attn_q_norm.weight",
+                                         [GLOT_ROLE_K_NORM] = "attn_k_norm.weight",
+                                         [GLOT_ROLE_O] = "attn_output.weight",
+                                         [GLOT_ROLE_FFN_NORM] = "ffn_norm.weight",
+                                         [GLOT_ROLE_GATE_PROJ] = "ffn_gate.weight",
+                                         [GLOT_ROLE_UP_PROJ] = "ffn_up.weight",
+                                         [GLOT_ROLE_DOWN_PROJ] = "ffn_down.weight",
+                                         [GLOT_ROLE_FINAL_NORM] = "output_norm.weight",
+                                         [GLOT_ROLE_LM_HEAD] = "output.weight"};
 
 /* The name that the file gives a parameter. */
 static void stored_name(char out[128], const source *s, const glot_param *p)
@@ -74,11 +84,12 @@ static glot_status check_stored(const glot_stored_tensor *stored, const glot_par
 {
     char found[96], expected[96];
     if (!glot_tensor_same_shape(&stored->tensor, &p->weight))
-        return GLOT_FAIL(err, GLOT_SHAPE_MISMATCH, "'%s': tensor '%s' has shape %s, expected %s", stored->file, stored->name,
-                         glot_tensor_shape_text(&stored->tensor, found), glot_tensor_shape_text(&p->weight, expected));
+        return GLOT_FAIL(err, GLOT_SHAPE_MISMATCH, "'%s': tensor '%s' has shape %s, expected %s",
+                         stored->file, stored->name, glot_tensor_shape_text(&stored->tensor, found),
+                         glot_tensor_shape_text(&p->weight, expected));
     if (!is_number(stored->tensor.dtype))
-        return GLOT_FAIL(err, GLOT_SHAPE_MISMATCH, "'%s': tensor '%s' has type %s, expected F32, F16 or BF16", stored->file,
-                         stored->name, glot_dtype_name(stored->tensor.dtype));
+        return GLOT_FAIL(err, GLOT_SHAPE_MISMATCH, "'%s': tensor '%s' has type %s, expected F32, F16 or BF16",
+                         stored->file, stored->name, glot_dtype_name(stored->tensor.dtype));
     return GLOT_OK;
 }
 
@@ -92,7 +103,8 @@ static bool may_be_left(const source *s, const glot_model *m, const char *name)
 {
     if (s->gguf)
         return strcmp(name, "rope_freqs.weight") == 0;
-    return ends_with(name, ".rotary_emb.inv_freq") || (m->config.has_tied_embeddings && strcmp(name, "lm_head.weight") == 0);
+    return ends_with(name, ".rotary_emb.inv_freq") ||
+           (m->config.has_tied_embeddings && strcmp(name, "lm_head.weight") == 0);
 }
 
 static glot_status check_left_over(const source *s, const glot_model *m, glot_error *err)
@@ -100,7 +112,8 @@ static glot_status check_left_over(const source *s, const glot_model *m, glot_er
     for (size_t i = 0; i < s->count; i++) {
         const glot_stored_tensor *stored = source_at(s, i);
         if (!s->is_used[i] && !may_be_left(s, m, stored->name))
-            return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': tensor '%s' does not belong to a %s with this configuration",
+            return GLOT_FAIL(err, GLOT_BAD_FORMAT,
+                             "'%s': tensor '%s' does not belong to a %s with this configuration",
                              stored->file, stored->name, m->config.architecture);
     }
     return GLOT_OK;
@@ -110,7 +123,8 @@ static glot_status check_left_over(const source *s, const glot_model *m, glot_er
 
 static bool has_permuted_rows(const source *s, const glot_model *m, const glot_param *p)
 {
-    return s->gguf && strcmp(m->config.model_type, "llama") == 0 && (p->role == GLOT_ROLE_Q || p->role == GLOT_ROLE_K);
+    return s->gguf && strcmp(m->config.model_type, "llama") == 0 &&
+           (p->role == GLOT_ROLE_Q || p->role == GLOT_ROLE_K);
 }
 
 /* Row of the file that is row `row` of Q or K here. */
@@ -121,10 +135,12 @@ static int64_t permuted_row(int64_t row, int64_t head_dim)
 }
 
 /* Copies row by row into memory of the model's own, widened where the file's type is quantised. */
-static glot_status copy_rows(glot_model *m, glot_param *p, const glot_stored_tensor *stored, bool is_permuted, glot_error *err)
+static glot_status copy_rows(glot_model *m, glot_param *p, const glot_stored_tensor *stored, bool is_permuted,
+                             glot_error *err)
 {
     bool is_quantised = !is_float(stored->tensor.dtype);
-    int64_t n_rows = p->weight.n_dims == 1 ? 1 : glot_tensor_rows(&p->weight), n_cols = glot_tensor_elements(&p->weight) / n_rows;
+    int64_t n_rows = p->weight.n_dims == 1 ? 1 : glot_tensor_rows(&p->weight),
+            n_cols = glot_tensor_elements(&p->weight) / n_rows;
     glot_tensor own = glot_tensor_2d(is_quantised ? GLOT_F32 : stored->tensor.dtype, n_rows, n_cols);
     glot_tensor from = glot_tensor_as_2d(&stored->tensor, n_rows, n_cols);
     float *values = NULL;
@@ -135,7 +151,8 @@ static glot_status copy_rows(glot_model *m, glot_param *p, const glot_stored_ten
     GLOT_TRY(glot_new(&values, (size_t)n_cols, sizeof *values, "a row of weights", err));
     for (int64_t r = 0; r < n_rows; r++) {
         glot_tensor row = glot_tensor_slice(&own, r, 1);
-        glot_tensor file_row = glot_tensor_slice(&from, is_permuted ? permuted_row(r, m->config.head_dim) : r, 1);
+        glot_tensor file_row =
+            glot_tensor_slice(&from, is_permuted ? permuted_row(r, m->config.head_dim) : r, 1);
         if (is_quantised)
             glot_dequantize(values, file_row.addr, file_row.dtype, (size_t)n_cols);
         m->be->upload(m->be, &row, is_quantised ? values : file_row.addr);
@@ -144,7 +161,8 @@ static glot_status copy_rows(glot_model *m, glot_param *p, const glot_stored_ten
     return GLOT_OK;
 }
 
-static glot_status take_over(glot_model *m, glot_param *p, const source *s, const glot_stored_tensor *stored, glot_error *err)
+static glot_status take_over(glot_model *m, glot_param *p, const source *s, const glot_stored_tensor *stored,
+                             glot_error *err)
 {
     bool is_permuted = has_permuted_rows(s, m, p);
     if (is_permuted || !is_float(stored->tensor.dtype))
@@ -252,7 +270,8 @@ glot_status glot_model_open(glot_model **out, glot_backend *be, const char *path
     if (glot_path_is_dir(path))
         return open_dir(out, be, path, err);
     if (!glot_path_exists(path))
-        return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' does not exist, expected a model directory or a GGUF file", path);
+        return GLOT_FAIL(err, GLOT_NOT_FOUND,
+                         "'%s' does not exist, expected a model directory or a GGUF file", path);
     if (!glot_gguf_is_file(path))
         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is neither a model directory nor a GGUF file", path);
     return open_gguf(out, be, path, err);

@@ -20,19 +20,19 @@
 #define MODELS GLOT_SOURCE_DIR "/tests/golden/models/"
 
 /* Fails the test with the error's sentence. */
-#define assert_ok(call)                                                                                           \
-    do {                                                                                                          \
-        if ((call) != GLOT_OK)                                                                                    \
-            fail_msg("%s:%d: %s", __FILE__, __LINE__, err.message);                                               \
+#define assert_ok(call)                                                                                      \
+    do {                                                                                                     \
+        if ((call) != GLOT_OK)                                                                               \
+            fail_msg("%s:%d: %s", __FILE__, __LINE__, err.message);                                          \
     } while (0)
 
 /* The call fails with this status, and its sentence holds `part`. */
-#define assert_refused(call, expected, part)                                                                      \
-    do {                                                                                                          \
-        glot_status got_ = (call);                                                                                \
-        if (got_ != (expected) || !strstr(err.message, part))                                                     \
-            fail_msg("%s:%d: got %s, '%s', expected %s with '%s'", __FILE__, __LINE__, glot_status_name(got_),    \
-                     got_ ? err.message : "", glot_status_name(expected), part);                                  \
+#define assert_refused(call, expected, part)                                                                 \
+    do {                                                                                                     \
+        glot_status got_ = (call);                                                                           \
+        if (got_ != (expected) || !strstr(err.message, part))                                                \
+            fail_msg("%s:%d: got %s, '%s', expected %s with '%s'", __FILE__, __LINE__,                       \
+                     glot_status_name(got_), got_ ? err.message : "", glot_status_name(expected), part);     \
     } while (0)
 
 /* A new folder; remove_temp_dir frees the name. */
@@ -76,7 +76,8 @@ static inline const glot_tensor *golden_tensor(const glot_safetensors *s, const 
 }
 
 /* log p of every position [T, vocab] of documents laid end to end; the caller frees. */
-static inline float *run_documents(const glot_model *m, const int32_t *ids, const int32_t *lengths, int64_t n_documents)
+static inline float *run_documents(const glot_model *m, const int32_t *ids, const int32_t *lengths,
+                                   int64_t n_documents)
 {
     glot_error err = {0};
     int32_t positions[256], segments[4 * 16];
@@ -89,7 +90,8 @@ static inline float *run_documents(const glot_model *m, const int32_t *ids, cons
             positions[n++] = i;
     }
     glot_workspace *ws = NULL;
-    glot_batch batch = {.n_tokens = n, .ids = ids, .positions = positions, .n_segments = n_documents, .segments = segments};
+    glot_batch batch = {
+        .n_tokens = n, .ids = ids, .positions = positions, .n_segments = n_documents, .segments = segments};
     float *out = malloc((size_t)(n * vocab) * sizeof *out);
     assert_non_null(out);
     assert_ok(glot_workspace_create(&ws, m, GLOT_WORKSPACE_INFER, n, n, n, &err));

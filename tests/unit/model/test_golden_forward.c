@@ -1,5 +1,6 @@
-/* test_golden_forward.c: log p of tiny models of every architecture against transformers (tools/models/golden_models.py): untied and tied, each kind
- * of rotary scaling, head dimensions that are not hidden / heads, documents packed with positions that start again, from safetensors and from GGUF. */
+/* test_golden_forward.c: log p of tiny models of every architecture against transformers
+ * (tools/models/golden_models.py): untied and tied, each kind of rotary scaling, head dimensions that are not
+ * hidden / heads, documents packed with positions that start again, from safetensors and from GGUF. */
 #include "model_util.h"
 
 #include <math.h>
@@ -28,14 +29,17 @@ static double greatest_difference(const glot_model *m, const char *expected_path
     glot_error err = {0};
     glot_safetensors *s = NULL;
     assert_ok(glot_safetensors_open(&s, expected_path, &err));
-    const glot_tensor *ids = golden_tensor(s, "ids", GLOT_I32), *documents = golden_tensor(s, "documents", GLOT_I32);
+    const glot_tensor *ids = golden_tensor(s, "ids", GLOT_I32),
+                      *documents = golden_tensor(s, "documents", GLOT_I32);
     const glot_tensor *expected = golden_tensor(s, "log_probs", GLOT_F32);
     float *got = run_documents(m, ids->addr, documents->addr, glot_tensor_elements(documents));
     double greatest = 0.0;
     assert_int_equal(glot_tensor_rows(expected), glot_tensor_elements(ids));
     for (int64_t i = 0; i < glot_tensor_elements(expected); i++) {
         double difference = fabs((double)got[i] - (double)((const float *)expected->addr)[i]);
-        greatest = difference <= greatest ? greatest : difference == difference ? difference : (double)INFINITY;
+        greatest = difference <= greatest     ? greatest
+                   : difference == difference ? difference
+                                              : (double)INFINITY;
     }
     free(got);
     glot_safetensors_close(s);
@@ -53,14 +57,15 @@ static void check_model(const char *path, const char *folder)
     double difference = greatest_difference(m, expected);
     bool ok = difference <= TOLERANCE;
     if (!ok)
-        fail_msg("%s: log p differs from transformers by up to %g, expected at most %g", path, difference, TOLERANCE);
+        fail_msg("%s: log p differs from transformers by up to %g, expected at most %g", path, difference,
+                 TOLERANCE);
     glot_model_close(m);
 }
 
 static void test_hugging_face_models(void **state)
 {
-    static const char *const names[] = {"llama", "llama_linear_tied", "llama3", "mistral", "mistral_tied",
-                                        "qwen2", "qwen2_tied", "qwen3", "qwen3_tied"};
+    static const char *const names[] = {"llama", "llama_linear_tied", "llama3", "mistral",   "mistral_tied",
+                                        "qwen2", "qwen2_tied",        "qwen3",  "qwen3_tied"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         check_model(names[i], names[i]);
@@ -95,8 +100,11 @@ static void test_wrong_settings_show(void **state)
     static const struct {
         const char *name;
         change *change;
-    } cases[] = {{"llama_linear_tied", forget_rope_scaling}, {"llama3", forget_rope_scaling}, {"qwen3", change_theta},
-                 {"mistral", change_theta}, {"qwen2", change_epsilon}};
+    } cases[] = {{"llama_linear_tied", forget_rope_scaling},
+                 {"llama3", forget_rope_scaling},
+                 {"qwen3", change_theta},
+                 {"mistral", change_theta},
+                 {"qwen2", change_epsilon}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         glot_error err = {0};
@@ -116,7 +124,8 @@ static void test_wrong_settings_show(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hugging_face_models), cmocka_unit_test(test_gguf_models),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hugging_face_models),
+                                       cmocka_unit_test(test_gguf_models),
                                        cmocka_unit_test(test_wrong_settings_show)};
     return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -1,6 +1,7 @@
-/* test_golden_training.c: training and review against a PyTorch implementation of METHOD 1 to 3 that shares nothing with this program
- * (tools/models/reference_moe.py, which describes the files): losses, gradient norms, learning rates and final weights of every case, in float64 on
- * the reference backend and in float32 on the CPU. */
+/* test_golden_training.c: training and review against a PyTorch implementation of METHOD 1 to 3 that shares
+ * nothing with this program (tools/models/reference_moe.py, which describes the files): losses, gradient
+ * norms, learning rates and final weights of every case, in float64 on the reference backend and in float32
+ * on the CPU. */
 #include "base/memory.h"
 #include "expand/trainable.h"
 #include "train/train.h"
@@ -15,10 +16,10 @@
 
 #define GOLDEN GLOT_SOURCE_DIR "/tests/golden/training"
 
-#define assert_ok(call)                                                                                           \
-    do {                                                                                                          \
-        if ((call) != GLOT_OK)                                                                                    \
-            fail_msg("%s:%d: %s", __FILE__, __LINE__, err.message);                                               \
+#define assert_ok(call)                                                                                      \
+    do {                                                                                                     \
+        if ((call) != GLOT_OK)                                                                               \
+            fail_msg("%s:%d: %s", __FILE__, __LINE__, err.message);                                          \
     } while (0)
 
 /* The blocks of text.safetensors, from the first one and round again. */
@@ -122,14 +123,16 @@ static glot_trainable trainable_of(const json_t *c)
 
 /* ---- comparing ---- */
 
-static void check_number(const char *name, const char *what, int64_t step, double got, double expected, double tolerance)
+static void check_number(const char *name, const char *what, int64_t step, double got, double expected,
+                         double tolerance)
 {
     bool ok = fabs(got - expected) <= tolerance * (1.0 + fabs(expected));
     if (!ok)
         fail_msg("%s, %s of step %" PRId64 ": got %.12g, expected %.12g", name, what, step, got, expected);
 }
 
-static void check_report(const char *name, const glot_step_report *r, const json_t *expected, int64_t step, double tolerance)
+static void check_report(const char *name, const glot_step_report *r, const json_t *expected, int64_t step,
+                         double tolerance)
 {
     check_number(name, "loss", step, r->loss, real_of(expected, "loss"), tolerance);
     check_number(name, "ce", step, r->ce, real_of(expected, "ce"), tolerance);
@@ -166,7 +169,8 @@ static void check_gradients(const char *name, const glot_model *m, const json_t 
 {
     const char *tensor;
     json_t *expected;
-    json_object_foreach((json_t *)norms, tensor, expected) {
+    json_object_foreach((json_t *)norms, tensor, expected)
+    {
         const glot_param *p = find_param(m, tensor);
         double *values = weight_as_double(m, &p->grad), sum = 0.0;
         for (int64_t i = 0; i < glot_tensor_elements(&p->grad); i++)
@@ -189,7 +193,8 @@ static void check_weights(const char *name, const glot_model *m, double toleranc
         assert_true(p->is_trainable && glot_tensor_same_shape(&p->weight, &expected->tensor));
         double *got = weight_as_double(m, &p->weight);
         for (int64_t k = 0; k < glot_tensor_elements(&p->weight); k++)
-            check_number(name, expected->name, -1, got[k], (double)((const float *)expected->tensor.addr)[k], tolerance);
+            check_number(name, expected->name, -1, got[k], (double)((const float *)expected->tensor.addr)[k],
+                         tolerance);
         free(got);
     }
     glot_safetensors_close(s);
@@ -234,7 +239,8 @@ static void run_case(const json_t *c, glot_backend *be, const tolerances *tolera
         assert_ok(glot_trainer_step(t, &report, &err));
         if (step == 0)
             check_gradients(name, m, json_object_get(c, "first_grad_norms"), tolerance->gradients);
-        check_report(name, &report, json_array_get(json_object_get(c, "expected"), (size_t)step), step, tolerance->losses);
+        check_report(name, &report, json_array_get(json_object_get(c, "expected"), (size_t)step), step,
+                     tolerance->losses);
     }
     check_weights(name, m, tolerance->weights);
     assert_ok(glot_model_sha256(after, m, true, &err));
@@ -251,8 +257,7 @@ static void run_all(glot_backend *be, const tolerances *tolerance)
     size_t i;
     assert_ok(glot_json_load_file(&cases, GOLDEN "/cases.json", &err));
     assert_true(json_array_size(cases) >= 14);
-    json_array_foreach(cases, i, c)
-        run_case(c, be, tolerance);
+    json_array_foreach(cases, i, c) run_case(c, be, tolerance);
     json_decref(cases);
     glot_backend_close(be);
 }
