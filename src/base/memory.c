@@ -34,9 +34,10 @@ static bool this_call_fails(void)
 
 void *glot_calloc(size_t count, size_t size)
 {
-    if (this_call_fails())
+    size_t bytes;
+    if (this_call_fails() || !glot_size_mul(&bytes, count, size))
         return NULL;
-    return calloc(count ? count : 1, size ? size : 1);
+    return calloc(bytes ? bytes : 1, 1);
 }
 
 void *glot_realloc(void *old, size_t count, size_t size)
