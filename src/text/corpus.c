@@ -135,13 +135,6 @@ static const char *json_type_name(const json_t *value)
     return names[json_typeof(value)];
 }
 
-static glot_status fail_json(const glot_corpus *c, const json_error_t *e, glot_error *err)
-{
-    /* The library quotes the line and may cut it inside a character. */
-    size_t length = glot_utf8_valid_prefix(e->text, strlen(e->text));
-    return FAIL_LINE(c, err, "not JSON at column %d: %.*s", e->column, (int)length, e->text);
-}
-
 /* Integers become reals: other keys may hold numbers of any size. */
 static glot_status parse_json_line(glot_corpus *c, const char *line, size_t size, const char **text,
                                    size_t *text_size, glot_error *err)
@@ -149,10 +142,10 @@ static glot_status parse_json_line(glot_corpus *c, const char *line, size_t size
     json_error_t e;
     json_decref(c->object);
     c->object = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &e);
+    if (!c->object && json_error_code(&e) == json_error_out_of_memory)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a line");
     if (!c->object)
-        return json_error_code(&e) == json_error_out_of_memory
-                   ? GLOT_FAIL(err, GLOT_NOMEM, "no memory for a line")
-                   : fail_json(c, &e, err);
+        return FAIL_LINE(c, err, "not JSON at column %d: %s", e.column, e.text);
     if (!json_is_object(c->object))
         return FAIL_LINE(c, err, "%s, expected an object with the key '%s'", json_type_name(c->object),
                          c->text_key);

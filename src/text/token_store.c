@@ -310,16 +310,18 @@ void glot_token_store_close(glot_token_store *s)
     glot_free(s);
 }
 
-/* Only a regular file is looked into: bytes read from a pipe would be lost to the reader that comes after. */
+/* Only a regular file is opened: a writer waiting at a named pipe would take us for its reader and lose its
+ * text. */
 bool glot_token_store_is_file(const char *path)
 {
     struct stat info;
     char magic[8] = {0};
-    int file = strcmp(path, "-") == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+        return false;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return false;
-    bool is_store = fstat(file, &info) == 0 && S_ISREG(info.st_mode) &&
-                    pread(file, magic, sizeof magic, 0) == (ssize_t)sizeof magic &&
+    bool is_store = read(file, magic, sizeof magic) == (ssize_t)sizeof magic &&
                     memcmp(magic, STORE_MAGIC, sizeof magic) == 0;
     close(file);
     return is_store;

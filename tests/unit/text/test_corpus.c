@@ -473,7 +473,7 @@ static void test_bad_lines(void **state)
     assert_bad_line("b.txt", "one\n\xED\xA0\x80\n", "line 2: byte 1 (0xed) is not UTF-8", "[one]");
 }
 
-/* The message quotes the line and must stay UTF-8 where the quotation is cut. */
+/* The sentence quotes the line and must stay UTF-8 wherever the quotation ends. */
 static void test_sentence_is_utf8(void **state)
 {
     (void)state;
