@@ -73,6 +73,27 @@ static void the_bytes_are_the_golden_ones(void **state)
     remove_temp_dir(dir);
 }
 
+/* The file that docs shows byte by byte. */
+static void the_documented_example_is_right(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    float one = 1.0f;
+    const glot_save_tensor list[] = {{"a", {GLOT_F32, 1, {1}, &one}}};
+    const char header[] =
+        "\x38\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  ";
+    char *dir = make_temp_dir(), *path = glot_path_join(dir, "example"), *data;
+    size_t n;
+    assert_ok(glot_safetensors_save(path, list, 1, NULL, NULL, NULL, NULL, NULL, &err));
+    read_whole(&data, &n, path);
+    assert_int_equal(n, 68);
+    assert_memory_equal(data, header, 64);
+    assert_memory_equal(data + 64, "\0\0\x80\x3f", 4);
+    glot_free(data);
+    glot_free(path);
+    remove_temp_dir(dir);
+}
+
 static void what_is_written_is_read(void **state)
 {
     (void)state;
@@ -565,6 +586,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_bytes_are_the_golden_ones),
+        cmocka_unit_test(the_documented_example_is_right),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(pieces_come_in_order),
         cmocka_unit_test(a_failing_fill_leaves_nothing),
