@@ -74,7 +74,12 @@ static bool planted_fault(void)
 
 static ssize_t try_write(int fd, const void *bytes, size_t n)
 {
-    return planted_fault() ? -1 : write(fd, bytes, n);
+    if (planted_fault()) {
+        if (errno != GLOT_FAULT_SHORT)
+            return -1;
+        n = (n + 1) / 2;
+    }
+    return write(fd, bytes, n);
 }
 
 static int try_fsync(int fd)

@@ -47,8 +47,9 @@ glot_status glot_sha256_file(char hex[65], const char *path, glot_error *err);
 glot_status glot_fail_errno(glot_error *err, int error, const char *doing, const char *path);
 
 /* Tests: the n-th call from now of write, fsync or rename (1 = the next one) fails with errno `error`, or kills the process (SIGKILL)
- * where `error` is GLOT_FAULT_KILL; n = 0 turns it off. glot_file_calls counts these calls. */
-enum { GLOT_FAULT_KILL = -1 };
+ * where `error` is GLOT_FAULT_KILL, or (a write) takes only half of the bytes where it is GLOT_FAULT_SHORT; n = 0 turns it off.
+ * glot_file_calls counts these calls. */
+enum { GLOT_FAULT_KILL = -1, GLOT_FAULT_SHORT = -2 };
 void glot_file_fail_after(uint64_t n, int error);
 uint64_t glot_file_calls(void);
 

@@ -57,7 +57,7 @@ static void test_read_a_pipe(void **state)
         if (child == 0) {
             FILE *f = fopen(path, "w");
             for (int i = 0; f && i < BYTES; i++)
-                fputc('a', f);
+                fputc('a' + i / 7 % 26, f);
             if (f)
                 fclose(f);
             _exit(0);
@@ -67,6 +67,8 @@ static void test_read_a_pipe(void **state)
         glot_status status = glot_file_read(&data, &size, path, round ? 1000 : BYTES, NULL);
         assert_int_equal(status, round ? GLOT_BAD_FORMAT : GLOT_OK);
         assert_int_equal(size, round ? 0 : BYTES);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(data[i], 'a' + i / 7 % 26);
         glot_free(data);
         waitpid(child, NULL, 0);
     }
@@ -209,17 +211,22 @@ static void test_failing_calls(void **state)
     fail_every_call(state, EDQUOT, GLOT_NO_SPACE);
 }
 
-static void test_full_disk_sentence(void **state)
+static void expect_full_disk(void **state, int error, const char *reason)
 {
     const char *path = in_folder(state, "a");
     char expected[600];
     glot_error err = {0};
-    glot_file_fail_after(1, ENOSPC);
+    glot_file_fail_after(1, error);
     assert_int_equal(glot_file_write(path, "12345", 5, &err), GLOT_NO_SPACE);
     glot_file_fail_after(0, 0);
-    snprintf(expected, sizeof expected,
-             "cannot write '%s': no space left on the disk, 5 more bytes wanted of the 5 given so far", path);
+    snprintf(expected, sizeof expected, "cannot write '%s': %s, 5 more bytes wanted of the 5 given so far", path, reason);
     assert_string_equal(err.message, expected);
+}
+
+static void test_full_disk_sentence(void **state)
+{
+    expect_full_disk(state, ENOSPC, "no space left on the disk");
+    expect_full_disk(state, EDQUOT, "the disk quota is used up");
 }
 
 /* The first failure is kept: later writes and the commit return it, whatever happens then. */
@@ -240,8 +247,18 @@ static void test_failure_is_kept(void **state)
     assert_int_equal(n_files(*state), 0);
 }
 
-/* A write that the system cuts short (here by a limit on the file's size) goes on with the rest and meets the real error. */
+/* A write that the system cuts short goes on with the rest. */
 static void test_short_writes(void **state)
+{
+    const char *path = in_folder(state, "a");
+    glot_file_fail_after(1, GLOT_FAULT_SHORT);
+    assert_int_equal(glot_file_write(path, NEW, strlen(NEW), NULL), GLOT_OK);
+    glot_file_fail_after(0, 0);
+    expect_content(path, NEW);
+}
+
+/* The same where the rest meets an error of its own, here a limit on the file's size. */
+static void test_limit_on_size(void **state)
 {
     const char *path = in_folder(state, "a");
     static char large[2 << 20];
@@ -472,6 +489,7 @@ int main(void)
         IN_FOLDER(test_full_disk_sentence),
         IN_FOLDER(test_failure_is_kept),
         IN_FOLDER(test_short_writes),
+        IN_FOLDER(test_limit_on_size),
         IN_FOLDER(test_killed_at_any_call),
         IN_FOLDER(test_no_memory),
         IN_FOLDER(test_copy),

@@ -125,7 +125,9 @@ static void test_many_words(void **state)
 static void test_values_that_look_like_options(void **state)
 {
     (void)state;
-    glot_args *a = good("m|--out|- item|--set=--json|--any|-1");
+    size_t n;
+    glot_args *a = good("m|--out|- item|--set=--json|--any|-1|-5");
+    assert_string_equal(glot_args_words(a, "FILE", &n)[0], "-5");
     assert_string_equal(glot_args_string(a, "out"), "- item");
     assert_false(glot_args_flag(a, "json"));
     glot_args_free(a);

@@ -34,7 +34,11 @@ static void test_line(void **state)
     glot_str_reset(&line);
     glot_progress_line(&p, "loss 2.314", &line);
     assert_string_equal(line.data, "train 12/40 (30%)  loss 2.314  tok/s 152  eta 4:40");
-    glot_progress_add(&p, 28, 1, 200);
+    glot_progress_add(&p, 27, 1, 190);
+    glot_str_reset(&line);
+    glot_progress_line(&p, NULL, &line);
+    assert_non_null(strstr(line.data, "train 39/40 (97%)")); /* never 100 before the end */
+    glot_progress_add(&p, 1, 1, 200);
     glot_str_reset(&line);
     glot_progress_line(&p, NULL, &line);
     assert_non_null(strstr(line.data, "train 40/40 (100%)"));
@@ -84,6 +88,8 @@ static void test_broken_clock(void **state)
     glot_progress_add(&p, 1, 10, 4);
     assert_true(glot_progress_rate(&p) == 0.0);
     assert_true(isfinite(glot_progress_eta(&p)));
+    glot_progress_add(&p, 1, 10, 6);
+    assert_true(fabs(glot_progress_rate(&p) - 15.0) <= 1.0);
 }
 
 static void expect_duration(double seconds, const char *text)

@@ -72,7 +72,9 @@ static void test_uniform(void **state)
 {
     (void)state;
     enum { DRAWS = 100000 };
-    glot_rng rng = glot_rng_seed(5, 0);
+    glot_rng rng = glot_rng_seed(5, 0), twin = rng;
+    double high = glot_rng_u32(&twin) >> 5, low = glot_rng_u32(&twin) >> 6; /* 27 and 26 bits */
+    assert_true(glot_rng_uniform(&rng) == (high * 0x1p26 + low) * 0x1p-53);
     double sum = 0, squares = 0;
     for (int i = 0; i < DRAWS; i++) {
         double u = glot_rng_uniform(&rng);
