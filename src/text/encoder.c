@@ -1,0 +1,161 @@
+/* encoder.c: text to ids. Added tokens are cut out, the rest is normalized, split into pieces, and each piece
+ * is encoded or found in the cache. Once its buffers have grown, an encoder makes no heap call. */
+#include "base/memory.h"
+#include "text/tokenizer_impl.h"
+#include "text/unicode.h"
+#include "text/utf8.h"
+
+#include <string.h>
+
+/* The cache of pieces: every piece has one place, where the last one stays. A place is two cache lines, which
+ * holds words of most scripts with their ids; longer pieces are rare and not kept. */
+enum { CACHE_PLACES = 1 << 15, CACHE_BYTES = 120 };
+
+/* Symbols and places are int32. */
+enum { MAX_TEXT_BYTES = 1 << 29 };
+
+typedef struct cache_place {
+    uint32_t hash;
+    uint8_t size; /* bytes of the piece; 0: empty place */
+    uint8_t n_ids;
+    uint8_t pad[2];
+    char data[CACHE_BYTES]; /* ids, then the piece */
+} cache_place;
+
+struct glot_encoder {
+    const glot_tokenizer *tokenizer;
+    int32_t *ids;
+    size_t n, capacity;
+    glot_bpe_scratch bpe;
+    glot_pretokenizer_scratch pretokenizer;
+    glot_normalizer_scratch normalizer;
+    cache_place *cache; /* [CACHE_PLACES] */
+    size_t part_offset; /* of the part of the text being encoded */
+};
+
+glot_status glot_encoder_create(glot_encoder **out, const glot_tokenizer *t, glot_error *err)
+{
+    glot_encoder *e;
+    GLOT_TRY(glot_new(&e, 1, sizeof *e, "an encoder", err));
+    e->tokenizer = t;
+    glot_status status = glot_new(&e->cache, CACHE_PLACES, sizeof e->cache[0], "an encoder's cache", err);
+    if (status != GLOT_OK) {
+        glot_free(e);
+        return status;
+    }
+    *out = e;
+    return GLOT_OK;
+}
+
+void glot_encoder_free(glot_encoder *e)
+{
+    if (!e)
+        return;
+    glot_normalizer_scratch_release(&e->normalizer);
+    glot_pretokenizer_scratch_release(&e->pretokenizer);
+    glot_bpe_scratch_release(&e->bpe);
+    glot_free(e->cache);
+    glot_free(e->ids);
+    glot_free(e);
+}
+
+static glot_status append_ids(glot_encoder *e, const void *ids, size_t n, glot_error *err)
+{
+    if (n == 0)
+        return GLOT_OK;
+    if (e->n + n > e->capacity)
+        GLOT_TRY(glot_grow(&e->ids, &e->capacity, e->n + n, sizeof e->ids[0], "the ids of a text", err));
+    memcpy(e->ids + e->n, ids, n * sizeof e->ids[0]);
+    e->n += n;
+    return GLOT_OK;
+}
+
+static void keep_in_cache(cache_place *place, uint32_t hash, const char *piece, size_t size,
+                          const glot_bpe_scratch *s)
+{
+    size_t n_bytes = s->n * sizeof s->ids[0];
+    if (n_bytes + size > CACHE_BYTES)
+        return;
+    place->hash = hash;
+    place->size = (uint8_t)size;
+    place->n_ids = (uint8_t)s->n;
+    memcpy(place->data, s->ids, n_bytes);
+    memcpy(place->data + n_bytes, piece, size);
+}
+
+static glot_status encode_piece(glot_encoder *e, const char *piece, size_t size, glot_error *err)
+{
+    bool may_be_kept = size + sizeof(int32_t) <= CACHE_BYTES;
+    uint64_t hash = may_be_kept ? glot_hash_bytes(piece, size) : 0;
+    cache_place *place = &e->cache[hash & (CACHE_PLACES - 1)];
+    uint32_t high = (uint32_t)(hash >> 32);
+    size_t n_bytes = place->n_ids * sizeof e->ids[0];
+    if (may_be_kept && place->size == size && place->hash == high &&
+        memcmp(place->data + n_bytes, piece, size) == 0)
+        return append_ids(e, place->data, place->n_ids, err);
+    GLOT_TRY(glot_bpe_encode(&e->tokenizer->bpe, &e->bpe, piece, size, err));
+    if (may_be_kept)
+        keep_in_cache(place, high, piece, size, &e->bpe);
+    return append_ids(e, e->bpe.ids, e->bpe.n, err);
+}
+
+/* A piece of the pre-tokenizer. Without a split a piece is a whole text: it is cut where no merge can reach
+ * across. */
+static glot_status take_piece(void *user, const char *piece, size_t size, glot_error *err)
+{
+    glot_encoder *e = user;
+    const glot_bpe *bpe = &e->tokenizer->bpe;
+    if (!bpe->joins)
+        return encode_piece(e, piece, size, err);
+    size_t start = 0, length;
+    uint32_t previous = glot_utf8_decode(piece, &length);
+    for (size_t at = length; at < size; at += length) {
+        uint32_t code = glot_utf8_decode(piece + at, &length);
+        if (!glot_bpe_may_join(bpe, previous, code)) {
+            GLOT_TRY(encode_piece(e, piece + start, at - start, err));
+            start = at;
+        }
+        previous = code;
+    }
+    return encode_piece(e, piece + start, size - start, err);
+}
+
+static glot_status take_normalized_part(void *user, int32_t id, const char *part, size_t size, size_t offset,
+                                        glot_error *err)
+{
+    glot_encoder *e = user;
+    if (id >= 0)
+        return append_ids(e, &id, 1, err);
+    bool is_first = e->part_offset == 0 && offset == 0;
+    return glot_pretokenize(&e->tokenizer->pretokenizer, &e->pretokenizer, part, size, is_first, take_piece,
+                            e, err);
+}
+
+static glot_status take_part(void *user, int32_t id, const char *part, size_t size, size_t offset,
+                             glot_error *err)
+{
+    glot_encoder *e = user;
+    const glot_tokenizer *t = e->tokenizer;
+    if (id >= 0)
+        return append_ids(e, &id, 1, err);
+    e->part_offset = offset;
+    GLOT_TRY(glot_normalize(&t->normalizer, &e->normalizer, part, size, &part, &size, err));
+    return glot_added_split(&t->normalized_matcher, part, size, take_normalized_part, e, err);
+}
+
+glot_status glot_encode(glot_encoder *e, const char *text, size_t size, const int32_t **ids, size_t *n,
+                        glot_error *err)
+{
+    if (size > MAX_TEXT_BYTES)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "a text of %zu bytes is too long, at most %d are encoded at once", size,
+                         MAX_TEXT_BYTES);
+    size_t valid = glot_utf8_valid_prefix(text, size);
+    if (valid < size)
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "the text is not valid UTF-8 at byte %zu", valid);
+    e->n = 0;
+    GLOT_TRY(glot_added_split(&e->tokenizer->raw_matcher, text, size, take_part, e, err));
+    *ids = e->ids;
+    *n = e->n;
+    return GLOT_OK;
+}
