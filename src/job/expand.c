@@ -1,0 +1,346 @@
+/* expand.c
+ *
+ * The job, top to bottom:
+ *
+ *     open     the run directory (or the run there is), the base model, its tokenizer
+ *     text     documents to token stores
+ *     before   scores and samples of the base model
+ *     upcycle  new experts and routers                      METHOD 1     made again from the seed on every start
+ *     train    stage 1                                      METHOD 2
+ *     after    scores
+ *     review   stage 2                                      METHOD 3
+ *     after    scores, samples, where tokens go; the frozen weights' hash must be what it was
+ *     model    the result as a model directory, results.json, report.html
+ */
+#include "job/expand.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "expand/trainable.h"
+#include "expand/upcycle.h"
+#include "job/job.h"
+#include "job/report.h"
+
+#include <string.h>
+#include <time.h>
+
+double glot_job_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+glot_status glot_job_check_cancel(const glot_job *job, glot_error *err)
+{
+    if (glot_cancelled(job->options->cancel))
+        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped; the same command goes on from here");
+    return GLOT_OK;
+}
+
+void glot_job_begin(const glot_job *job, const char *step, const char *what)
+{
+    const glot_job_view *view = job->options->view;
+    if (view && view->on_begin)
+        view->on_begin(view->user, step, what);
+}
+
+void glot_job_add_seconds(glot_job *job, const char *step, double seconds)
+{
+    json_t *all = glot_run_dir_get(job->dir, "seconds");
+    if (!all) {
+        glot_run_dir_put(job->dir, "seconds", json_object(), NULL);
+        all = glot_run_dir_get(job->dir, "seconds");
+    }
+    double so_far = all ? json_number_value(json_object_get(all, step)) : 0.0;
+    if (all)
+        json_object_set_new(all, step, json_real(so_far + seconds));
+}
+
+/* ---- opening ---- */
+
+static const char *job_name(glot_recipe_job job)
+{
+    return job == GLOT_JOB_EXPAND ? "expand" : job == GLOT_JOB_TRAIN ? "train" : "review";
+}
+
+/* A run that is there must have begun with this recipe, but for what may change. */
+static glot_status check_recipe(const glot_job *job, const char *path, glot_error *err)
+{
+    glot_recipe *old = NULL;
+    glot_recipe_progress done = {.is_train_done = glot_run_dir_is_done(job->dir, "train"),
+                                 .is_review_done = glot_run_dir_is_done(job->dir, "review")};
+    GLOT_TRY(glot_recipe_reload(&old, path, job->options->job, err));
+    glot_status status = glot_recipe_check_change(old, job->recipe, done, err);
+    glot_recipe_free(old);
+    return status;
+}
+
+static glot_status keep_recipe(const glot_job *job, glot_error *err)
+{
+    glot_str text = {0};
+    glot_status status = glot_recipe_write(job->recipe, &text, err);
+    if (status == GLOT_OK)
+        status = glot_run_dir_write(job->dir, "recipe.yaml", text.data, text.length, err);
+    glot_str_release(&text);
+    return status;
+}
+
+static glot_status open_run(glot_job *job, glot_error *err)
+{
+    const glot_recipe *r = job->recipe;
+    const char *name = job_name(job->options->job);
+    glot_run_kind kind;
+    if (job->options->is_fresh)
+        GLOT_TRY(glot_run_dir_clear(r->output, err));
+    GLOT_TRY(glot_run_dir_look(&kind, r->output, name, err));
+    GLOT_TRY(glot_run_dir_open(&job->dir, r->output, name, err));
+    char *path = glot_run_dir_join(job->dir, "recipe.yaml");
+    if (!path)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_status status = glot_path_exists(path) ? check_recipe(job, path, err) : GLOT_OK;
+    glot_free(path);
+    GLOT_TRY(status);
+    return keep_recipe(job, err);
+}
+
+/* base_init: random: the configuration of the base over seeded random weights. */
+static glot_status randomize_base(glot_job *job, glot_error *err)
+{
+    glot_model *random = NULL, *base = job->model;
+    GLOT_TRY(glot_model_create_random(&random, job->be, &base->config, (uint64_t)job->recipe->seed, err));
+    random->base_config = json_incref(base->base_config);
+    random->path = base->path;
+    base->path = NULL;
+    glot_model_close(base);
+    job->model = random;
+    return GLOT_OK;
+}
+
+static glot_status open_base(glot_job *job, glot_error *err)
+{
+    const glot_recipe *r = job->recipe;
+    GLOT_TRY(glot_cpu_backend_create(&job->be, (int)r->threads, NULL, err));
+    GLOT_TRY(glot_model_open(&job->model, job->be, r->base, err));
+    GLOT_TRY(glot_tokenizer_open_model(&job->tokenizer, r->base, err));
+    if (glot_tokenizer_size(job->tokenizer) > job->model->config.vocab_size)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64 " entries", r->base,
+                         glot_tokenizer_size(job->tokenizer) - 1, job->model->config.vocab_size);
+    if (job->model->config.eos_id < 0)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' names no EOS token, and every document of the text must end with one", r->base);
+    if (job->options->job == GLOT_JOB_EXPAND && job->model->config.is_expanded)
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s' is expanded already, and glot %s does not grow a model again; expected a dense base", r->base,
+                         glot_version());
+    if (r->base_init == GLOT_RECIPE_RANDOM)
+        GLOT_TRY(randomize_base(job, err));
+    return GLOT_OK;
+}
+
+/* ---- upcycling ---- */
+
+static glot_status count_experts(int32_t *n_experts, const glot_job *job, glot_error *err)
+{
+    const glot_recipe *r = job->recipe;
+    int64_t n_layers = job->model->config.n_layers;
+    bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
+    if (is_listed && (int64_t)r->experts.list.n != n_layers)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "%s: experts.list has %zu numbers, but '%s' has %" PRId64 " layers", r->path,
+                         r->experts.list.n, r->base, n_layers);
+    for (int64_t l = 0; l < n_layers; l++)
+        n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
+    return GLOT_OK;
+}
+
+/* Comma separated names of the languages of a group; the model owns it. */
+static glot_status name_group(glot_job *job, int group, int recipe_group, glot_error *err)
+{
+    glot_str names = {0};
+    for (size_t i = 0; i < job->recipe->n_languages; i++)
+        if (job->recipe->languages[i].group == recipe_group)
+            glot_str_printf(&names, "%s%s", names.length ? "," : "", job->recipe->languages[i].name);
+    glot_str_puts(&names, "");
+    GLOT_TRY(glot_str_check(&names, "the names of languages", err));
+    glot_free(job->model->config.group_languages[group]);
+    job->model->config.group_languages[group] = names.data;
+    return GLOT_OK;
+}
+
+static glot_status upcycle(glot_job *job, glot_error *err)
+{
+    const glot_recipe *r = job->recipe;
+    int32_t n_experts[GLOT_MAX_LAYERS];
+    if (job->options->job == GLOT_JOB_EXPAND) {
+        GLOT_TRY(count_experts(n_experts, job, err));
+        glot_upcycle_settings settings = {.top_k = (int)r->experts.top_k, .seed = (uint64_t)r->seed,
+                                          .init = r->experts.init == GLOT_RECIPE_INIT_RANDOM ? GLOT_EXPERT_RANDOM : GLOT_EXPERT_COPY};
+        GLOT_TRY(glot_upcycle(job->model, n_experts, &settings, err));
+    }
+    int newest = job->model->config.n_groups - 1;
+    for (size_t i = 0; i < r->n_languages; i++)
+        job->groups[i] = r->languages[i].group == GLOT_RECIPE_OLD || newest < 0 ? 0 : newest;
+    if (newest < 1)
+        return GLOT_OK;
+    if (job->options->job != GLOT_JOB_TRAIN) /* training alone knows the new languages only */
+        GLOT_TRY(name_group(job, 0, GLOT_RECIPE_OLD, err));
+    if (job->options->job != GLOT_JOB_REVIEW)
+        GLOT_TRY(name_group(job, newest, GLOT_RECIPE_NEW, err));
+    return GLOT_OK;
+}
+
+/* ---- measuring ---- */
+
+static glot_status put_samples(glot_job *job, const char *when, glot_error *err)
+{
+    json_t *samples = NULL, *all = glot_run_dir_get(job->dir, "samples");
+    GLOT_TRY(glot_job_samples(&samples, job, err));
+    all = all ? json_incref(all) : json_object();
+    json_object_set_new(all, when, samples);
+    return glot_run_dir_put(job->dir, "samples", all, err);
+}
+
+/* One line of phase eval; a run that goes on between two stages has the metrics still to open. */
+static glot_status add_eval_line(glot_job *job, const char *when, const json_t *scores, glot_error *err)
+{
+    if (job->dir->metrics < 0) {
+        const json_t *n_lines = glot_run_dir_get(job->dir, "metrics_lines");
+        GLOT_TRY(glot_run_dir_open_metrics(job->dir, (uint64_t)json_integer_value(n_lines), err));
+    }
+    return glot_run_dir_add_metrics(job->dir, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err);
+}
+
+/* Scores under the name `when`, once; samples and routing where they tell something. */
+static glot_status measure(glot_job *job, const char *when, bool with_samples, glot_error *err)
+{
+    const glot_job_view *view = job->options->view;
+    json_t *scores = NULL, *routing = NULL;
+    if (glot_run_dir_is_done(job->dir, when))
+        return GLOT_OK;
+    double began = glot_job_now();
+    glot_job_begin(job, when, "scoring every language");
+    GLOT_TRY(glot_job_score(&scores, job, err));
+    GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(scores), err));
+    GLOT_TRY(add_eval_line(job, when, scores, err));
+    if (with_samples)
+        GLOT_TRY(put_samples(job, when, err));
+    if (with_samples && job->model->config.is_expanded) {
+        GLOT_TRY(glot_job_routing(&routing, job, err));
+        GLOT_TRY(glot_run_dir_put(job->dir, "routing", routing, err));
+    }
+    if (view && view->on_scores)
+        view->on_scores(view->user, when, scores, strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
+    json_decref(scores);
+    glot_job_add_seconds(job, when, glot_job_now() - began);
+    return glot_run_dir_set_done(job->dir, when, err);
+}
+
+/* SHA-256 of what stage 1 leaves frozen. */
+static glot_status hash_frozen(char hex[65], glot_job *job, glot_error *err)
+{
+    glot_trainable what = job->options->job == GLOT_JOB_REVIEW ? GLOT_TRAIN_ROUTERS : (glot_trainable)job->recipe->train.trainable.what;
+    GLOT_TRY(glot_set_trainable(job->model, what, err));
+    return glot_model_sha256(hex, job->model, true, err);
+}
+
+/* DESIGN, invariant 2: after any training every frozen byte has the hash it had before. */
+static glot_status check_frozen(glot_job *job, glot_error *err)
+{
+    char after[65];
+    GLOT_TRY(hash_frozen(after, job, err));
+    if (strcmp(job->frozen_before, after) != 0)
+        return GLOT_FAIL(err, GLOT_INTERNAL, "the frozen weights changed: SHA-256 %s before, %s after", job->frozen_before, after);
+    return glot_run_dir_put(job->dir, "frozen_sha256", json_pack("{s:s, s:s}", "before", job->frozen_before, "after", after), err);
+}
+
+/* ---- the result ---- */
+
+static glot_status save_model(glot_job *job, glot_error *err)
+{
+    static const glot_dtype types[] = {GLOT_F32, GLOT_F32, GLOT_BF16};
+    char *json = NULL, *path = glot_run_dir_join(job->dir, "model");
+    size_t size = 0;
+    int wanted = job->recipe->save_dtype;
+    if (!path)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_status status = glot_tokenizer_json(job->tokenizer, &json, &size, err);
+    if (status == GLOT_OK)
+        status = glot_model_save(job->model, path, wanted == GLOT_RECIPE_DTYPE_AUTO ? NULL : &types[wanted], json, size, err);
+    glot_free(json);
+    glot_free(path);
+    return status;
+}
+
+static glot_status write_result(glot_job *job, glot_error *err)
+{
+    if (glot_run_dir_is_done(job->dir, "model"))
+        return GLOT_OK;
+    double began = glot_job_now();
+    glot_job_begin(job, "model", "writing the model and the report");
+    GLOT_TRY(check_frozen(job, err));
+    GLOT_TRY(save_model(job, err));
+    glot_job_add_seconds(job, "model", glot_job_now() - began);
+    json_t *results = NULL;
+    GLOT_TRY(glot_job_results(&results, job, err));
+    glot_status status = glot_run_dir_write_json(job->dir, "results.json", results, err);
+    json_decref(results);
+    GLOT_TRY(status);
+    GLOT_TRY(glot_report_write(job->dir->path, err));
+    return glot_run_dir_set_done(job->dir, "model", err);
+}
+
+static glot_status load_results(json_t **out, const glot_job *job, glot_error *err)
+{
+    char *path = glot_run_dir_join(job->dir, "results.json");
+    glot_status status = path ? glot_json_load_file(out, path, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_free(path);
+    return status;
+}
+
+/* ---- the story ---- */
+
+static glot_status run_steps(glot_job *job, glot_error *err)
+{
+    const glot_recipe *r = job->recipe;
+    bool is_review_alone = job->options->job == GLOT_JOB_REVIEW;
+    GLOT_TRY(glot_job_text(job, err));
+    job->train_steps = is_review_alone ? 0 : glot_recipe_steps(&r->train, glot_job_text_ids(job, GLOT_PHASE_TRAIN));
+    bool has_train = job->train_steps > 0;
+    bool has_review = glot_recipe_steps(&r->review, glot_job_text_ids(job, GLOT_PHASE_REVIEW)) > 0;
+
+    GLOT_TRY(measure(job, "before", true, err));
+    GLOT_TRY(upcycle(job, err));
+    GLOT_TRY(hash_frozen(job->frozen_before, job, err));
+    if (has_train) {
+        GLOT_TRY(glot_job_stage(job, GLOT_PHASE_TRAIN, err));
+        GLOT_TRY(measure(job, "after_train", !has_review, err));
+    }
+    if (has_review) {
+        GLOT_TRY(glot_job_stage(job, GLOT_PHASE_REVIEW, err));
+        GLOT_TRY(measure(job, "after_review", true, err));
+    }
+    return write_result(job, err);
+}
+
+static glot_status run(glot_job *job, json_t **results, glot_error *err)
+{
+    GLOT_TRY(open_run(job, err));
+    if (!glot_run_dir_is_done(job->dir, "model")) {
+        GLOT_TRY(open_base(job, err));
+        GLOT_TRY(run_steps(job, err));
+    }
+    return results ? load_results(results, job, err) : GLOT_OK;
+}
+
+glot_status glot_expand(json_t **results, const glot_recipe *recipe, const glot_job_options *options, glot_error *err)
+{
+    glot_job job = {.recipe = recipe, .options = options};
+    glot_status status = run(&job, results, err);
+    if (status == GLOT_CANCELLED && job.dir)
+        glot_run_dir_save(job.dir, NULL);
+    glot_token_store_close(job.train);
+    glot_token_store_close(job.valid);
+    if (job.tokenizer)
+        glot_tokenizer_close(job.tokenizer);
+    glot_model_close(job.model);
+    glot_backend_close(job.be);
+    glot_run_dir_close(job.dir);
+    return status;
+}

@@ -1,0 +1,53 @@
+/* job.h: a job under way: what its steps share. Private to src/job. */
+#ifndef GLOT_JOB_JOB_H
+#define GLOT_JOB_JOB_H
+
+#include "eval/eval.h"
+#include "job/expand.h"
+#include "job/run_dir.h"
+
+typedef struct glot_job {
+    const glot_recipe *recipe;
+    const glot_job_options *options;
+    glot_run_dir *dir;
+    glot_backend *be;
+    glot_model *model;
+    glot_tokenizer *tokenizer;
+    glot_token_store *train, *valid; /* languages in the recipe's order; valid: only those with valid files */
+    int32_t groups[GLOT_MAX_LANGUAGES]; /* language group in the model of each of the recipe's languages */
+    int64_t train_steps;             /* steps of stage 1, what the review's step numbers begin after; 0: left out */
+    char frozen_before[65];          /* SHA-256 of what stage 1 leaves frozen, before it */
+} glot_job;
+
+/* Stops a job between two pieces of work. */
+glot_status glot_job_check_cancel(const glot_job *job, glot_error *err);
+void glot_job_begin(const glot_job *job, const char *step, const char *what);
+/* Adds the seconds since `began` to a step's time in state.json. */
+void glot_job_add_seconds(glot_job *job, const char *step, double seconds);
+double glot_job_now(void);
+
+/* ---- job_text.c ---- */
+
+/* Tokenizes the recipe's text into tokens/train.tokens and tokens/valid.tokens unless that is done, opens both, and warns of what deserves it. */
+glot_status glot_job_text(glot_job *job, glot_error *err);
+/* The mix of a stage. `text_ids`: ids (EOS included) of one epoch of its languages. The caller frees. */
+glot_status glot_job_mix(glot_mix **out, const glot_job *job, glot_phase phase, int32_t *groups, size_t *n, glot_error *err);
+uint64_t glot_job_text_ids(const glot_job *job, glot_phase phase);
+
+/* ---- job_stage.c ---- */
+
+/* Runs stage 1 or the review to its end, from its newest checkpoint; a finished stage only puts its weights into the model. */
+glot_status glot_job_stage(glot_job *job, glot_phase phase, glot_error *err);
+
+/* ---- results.c ---- */
+
+/* Bits per byte of every language with valid text: {"el": {...}}; new reference. */
+glot_status glot_job_score(json_t **out, const glot_job *job, glot_error *err);
+/* Short continuations of the beginning of valid documents, greedy: [{"language", "prompt", "text"}]. */
+glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err);
+/* Shares per language: {"el": {"expert_share": [[...]], "p_original": [...], "exact_share": 0}}. */
+glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err);
+/* results.json from what state.json holds. New reference. */
+glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err);
+
+#endif

@@ -1,0 +1,250 @@
+/* run_metrics.c
+ *
+ * metrics.jsonl is the one record of a run; the event file repeats it for TensorBoard. After a stop
+ * metrics.jsonl is cut back to the lines that belong to where the run goes on, and the event file is written
+ * anew from them, so that neither ever has a step twice.
+ */
+#include "base/log.h"
+#include "base/memory.h"
+#include "job/run_files.h"
+#include "job/tfevents.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_SCALARS = 96, MAX_TAG = 128 };
+#define METRICS_LIMIT ((size_t)4 << 30)
+
+void glot_run_close_metrics(glot_run_dir *d)
+{
+    if (d->metrics >= 0)
+        close(d->metrics);
+    if (d->events >= 0)
+        close(d->events);
+    d->metrics = d->events = -1;
+}
+
+/* ---- a line's scalars ---- */
+
+typedef struct scalars {
+    glot_tf_scalar items[MAX_SCALARS];
+    char tags[MAX_SCALARS][MAX_TAG];
+    size_t n;
+} scalars;
+
+static void add_scalar(scalars *s, double value, const char *group, const char *name)
+{
+    if (s->n == MAX_SCALARS)
+        return;
+    snprintf(s->tags[s->n], MAX_TAG, "%s/%s", group, name);
+    s->items[s->n] = (glot_tf_scalar){s->tags[s->n], (float)value};
+    s->n++;
+}
+
+/* A step's line gives train/loss and so on; an evaluation's bits_per_byte/LANGUAGE. */
+static void collect(scalars *s, const json_t *line, const char *phase)
+{
+    const char *key;
+    json_t *value;
+    s->n = 0;
+    json_object_foreach((json_t *)line, key, value) if (json_is_number(value) && strcmp(key, "step") != 0 &&
+                                                        strcmp(key, "time") != 0)
+        add_scalar(s, json_number_value(value), phase, key);
+    json_object_foreach(json_object_get(line, "text"), key, value)
+        add_scalar(s, json_number_value(json_object_get(value, "bits_per_byte")), "bits_per_byte", key);
+}
+
+/* Appends the event of one line. */
+static void put_event(glot_str *out, scalars *s, const json_t *line)
+{
+    const char *phase = json_string_value(json_object_get(line, "phase"));
+    collect(s, line, phase ? phase : "run");
+    glot_tf_event(out, json_number_value(json_object_get(line, "time")),
+                  json_integer_value(json_object_get(line, "step")), s->items, s->n);
+}
+
+/* ---- reading ---- */
+
+/* Lines of JSON, at most `limit`, from bytes; *used: bytes of the lines taken. */
+static glot_status parse_lines(json_t *out, const char *text, size_t size, uint64_t limit, size_t *used,
+                               const char *path, glot_error *err)
+{
+    *used = 0;
+    while (*used < size && json_array_size(out) < limit) {
+        const char *end = memchr(text + *used, '\n', size - *used);
+        json_t *line = NULL;
+        if (!end)
+            break;
+        glot_status status = glot_json_load(&line, text + *used, (size_t)(end - text) - *used, path, err);
+        if (status != GLOT_OK)
+            return glot_error_prefix(err, "line %zu of the metrics", json_array_size(out) + 1);
+        if (json_array_append_new(out, line) != 0)
+            return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
+        *used = (size_t)(end - text) + 1;
+    }
+    return GLOT_OK;
+}
+
+/* The first `limit` lines of a metrics file, which need not be there. */
+static glot_status read_lines(json_t **out, const char *path, uint64_t limit, size_t *used, glot_error *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    json_t *lines = json_array();
+    glot_status status = GLOT_OK;
+    *used = 0;
+    if (!lines)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
+    if (glot_path_exists(path))
+        status = glot_file_read(&text, &size, path, METRICS_LIMIT, err);
+    if (status == GLOT_OK && text)
+        status = parse_lines(lines, text, size, limit, used, path, err);
+    glot_free(text);
+    if (status == GLOT_OK)
+        *out = lines;
+    else
+        json_decref(lines);
+    return status;
+}
+
+glot_status glot_run_dir_read_metrics(json_t **out, const char *path, glot_error *err)
+{
+    size_t used;
+    char *file = glot_path_join(path, "metrics.jsonl");
+    if (!file)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_status status = read_lines(out, file, UINT64_MAX, &used, err);
+    glot_free(file);
+    return status;
+}
+
+/* ---- opening ---- */
+
+/* The run's event file, or a new name for it. The caller frees. */
+static glot_status event_path(const glot_run_dir *d, char **out, glot_error *err)
+{
+    char **names = NULL, fresh[64];
+    size_t n = 0;
+    GLOT_TRY(glot_dir_list(&names, &n, d->path, err));
+    snprintf(fresh, sizeof fresh, "events.out.tfevents.%lld.glot", (long long)time(NULL));
+    const char *name = fresh;
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(names[i], "events.out.tfevents.", 20) == 0)
+            name = names[i];
+    *out = glot_run_dir_join(d, name);
+    glot_dir_list_free(names, n);
+    return *out ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+}
+
+/* Writes the event file anew from the lines there are. */
+static glot_status remake_events(const char *path, const json_t *lines, glot_error *err)
+{
+    glot_str text = {0};
+    scalars *s = NULL;
+    size_t i;
+    json_t *line;
+    GLOT_TRY(glot_new(&s, 1, sizeof *s, "the event file", err));
+    const json_t *first = json_array_get(lines, 0);
+    glot_tf_header(&text, first ? json_number_value(json_object_get(first, "time")) : (double)time(NULL));
+    json_array_foreach((json_t *)lines, i, line) put_event(&text, s, line);
+    glot_status status = glot_str_check(&text, "the event file", err);
+    if (status == GLOT_OK)
+        status = glot_file_write(path, text.data, text.length, err);
+    glot_str_release(&text);
+    glot_free(s);
+    return status;
+}
+
+static glot_status open_append(int *fd, const char *path, glot_error *err)
+{
+    *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    return *fd >= 0 ? GLOT_OK : glot_fail_errno(err, errno, "open", path);
+}
+
+static glot_status open_files(glot_run_dir *d, const char *metrics, const char *events, uint64_t n_lines,
+                              glot_error *err)
+{
+    json_t *lines = NULL;
+    size_t used;
+    GLOT_TRY(read_lines(&lines, metrics, n_lines, &used, err));
+    d->n_lines = json_array_size(lines);
+    if (d->n_lines < n_lines)
+        glot_warn("'%s' has %" PRIu64 " whole lines where the run had written %" PRIu64 ": the rest is lost",
+                  metrics, d->n_lines, n_lines);
+    glot_status status = remake_events(events, lines, err);
+    json_decref(lines);
+    GLOT_TRY(status);
+    GLOT_TRY(open_append(&d->metrics, metrics, err));
+    if (ftruncate(d->metrics, (off_t)used) != 0)
+        return glot_fail_errno(err, errno, "shorten", metrics);
+    return open_append(&d->events, events, err);
+}
+
+glot_status glot_run_dir_open_metrics(glot_run_dir *d, uint64_t n_lines, glot_error *err)
+{
+    char *metrics = glot_run_dir_join(d, "metrics.jsonl"), *events = NULL;
+    glot_run_close_metrics(d);
+    glot_status status =
+        metrics ? event_path(d, &events, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    if (status == GLOT_OK)
+        status = open_files(d, metrics, events, n_lines, err);
+    glot_free(metrics);
+    glot_free(events);
+    return status;
+}
+
+/* ---- writing ---- */
+
+static glot_status append(int fd, const char *bytes, size_t n, const char *what, glot_error *err)
+{
+    while (n) {
+        ssize_t done = write(fd, bytes, n);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return glot_fail_errno(err, errno, "write", what);
+        bytes += done;
+        n -= (size_t)done;
+    }
+    return GLOT_OK;
+}
+
+glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *err)
+{
+    glot_str text = {0}, event = {0};
+    scalars *s = NULL;
+    glot_status status = line ? glot_new(&s, 1, sizeof *s, "the event file", err)
+                              : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
+    char *dump = status == GLOT_OK ? glot_json_dump(line, 0) : NULL;
+    if (dump)
+        glot_str_printf(&text, "%s\n", dump);
+    if (status == GLOT_OK)
+        put_event(&event, s, line);
+    if (status == GLOT_OK && (!dump || text.failed || event.failed))
+        status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
+    if (status == GLOT_OK)
+        status = append(d->metrics, text.data, text.length, "metrics.jsonl", err);
+    if (status == GLOT_OK)
+        status = append(d->events, event.data, event.length, "the event file", err);
+    d->n_lines += status == GLOT_OK;
+    free(dump);
+    glot_free(s);
+    glot_str_release(&text);
+    glot_str_release(&event);
+    json_decref(line);
+    return status;
+}
+
+glot_status glot_run_dir_sync_metrics(const glot_run_dir *d, glot_error *err)
+{
+    int files[] = {d->metrics, d->events};
+    for (size_t i = 0; i < 2; i++)
+        if (files[i] >= 0 && fsync(files[i]) != 0)
+            return glot_fail_errno(err, errno, "flush", i ? "the event file" : "metrics.jsonl");
+    return GLOT_OK;
+}
