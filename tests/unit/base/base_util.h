@@ -35,12 +35,12 @@ static inline int remove_folder(void **state)
     return status;
 }
 
-/* A path in the test's folder; four at a time. */
+/* A path in the test's folder; holds for the next 31 calls. */
 static inline const char *in_folder(void **state, const char *name)
 {
-    static char paths[4][512];
+    static char paths[32][512];
     static int next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 32];
     snprintf(path, 512, "%s/%s", (const char *)*state, name);
     return path;
 }
