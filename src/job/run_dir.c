@@ -327,7 +327,8 @@ glot_status glot_run_dir_set_done(glot_run_dir *d, const char *step, glot_error 
     if (!glot_run_dir_is_done(d, step) &&
         json_array_append_new(json_object_get(d->state, "done"), json_string(step)) != 0)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the state of the run");
-    GLOT_TRY(glot_run_dir_put(d, "metrics_lines", json_integer((json_int_t)d->n_lines), err));
+    if (d->metrics >= 0) /* else what state.json says still holds */
+        GLOT_TRY(glot_run_dir_put(d, "metrics_lines", json_integer((json_int_t)d->n_lines), err));
     return glot_run_dir_save(d, err);
 }
 

@@ -1,0 +1,150 @@
+/* job_view.c: a job in a terminal, or line by line in a log. */
+#include "cli/job_view.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void on_begin(void *user, const char *step, const char *what)
+{
+    cli_job_view *v = user;
+    v->has_progress = false;
+    if (!v->is_quiet)
+        fprintf(stderr, "== %s: %s\n", step, what);
+}
+
+static void on_step(void *user, const glot_step_report *r)
+{
+    cli_job_view *v = user;
+    char middle[128];
+    const char *name = r->phase == GLOT_PHASE_TRAIN ? "train" : "review";
+    double now = cli_now();
+    double tokens = (double)r->tokens / (double)r->step;
+    if (!v->has_progress) {
+        v->progress = glot_progress_begin(name, "tok/s", (uint64_t)r->step - 1, (uint64_t)r->steps, now - r->seconds);
+        v->has_progress = true;
+    }
+    glot_progress_add(&v->progress, 1, tokens, now);
+    if (r->phase == GLOT_PHASE_TRAIN)
+        snprintf(middle, sizeof middle, "loss %.4f  balance %.3f  grad %.2f  lr %.2e", r->ce, r->balance, r->grad_norm, r->lr);
+    else
+        snprintf(middle, sizeof middle, "loss %.4f  lpr %.4f  grad %.2f  lr %.2e", r->ce, r->lpr, r->grad_norm, r->lr);
+    cli_progress(&v->progress, middle, r->step == r->steps);
+}
+
+static double bits_of(const json_t *scores, const char *language)
+{
+    const json_t *bits = json_object_get(json_object_get(scores, language), "bits_per_byte");
+    return json_is_number(bits) ? json_number_value(bits) : (double)NAN;
+}
+
+static void on_scores(void *user, const char *when, const json_t *scores, const json_t *before)
+{
+    cli_job_view *v = user;
+    const char *language;
+    json_t *score;
+    if (v->is_quiet)
+        return;
+    fprintf(stderr, "   %s: bits per byte", when);
+    json_object_foreach((json_t *)(uintptr_t)scores, language, score)
+    {
+        double bits = bits_of(scores, language), base = bits_of(before, language);
+        fprintf(stderr, "  %s %.4f", language, bits);
+        if (before && !isnan(base))
+            fprintf(stderr, " (%.3f of base)", bits / base);
+    }
+    fprintf(stderr, "\n");
+}
+
+static void on_checkpoint(void *user, const char *path)
+{
+    cli_job_view *v = user;
+    if (!v->is_quiet)
+        fprintf(stderr, "   saved %s\n", path);
+}
+
+void cli_job_view_init(cli_job_view *v, const glot_cli *cli)
+{
+    *v = (cli_job_view){.is_quiet = cli->is_quiet};
+    v->view = (glot_job_view){.user = v, .on_begin = on_begin, .on_step = on_step, .on_scores = on_scores, .on_checkpoint = on_checkpoint};
+}
+
+/* ---- the summary ---- */
+
+static const json_t *text_scores(const json_t *results, const char *when)
+{
+    return json_object_get(json_object_get(results, when), "text");
+}
+
+static glot_status print_cell(double bits, double before, glot_error *err)
+{
+    if (isnan(bits))
+        return cli_printf(err, "  %12s %7s", "-", "");
+    if (isnan(before))
+        return cli_printf(err, "  %12.4f %7s", bits, "");
+    return cli_printf(err, "  %12.4f %7.3f", bits, bits / before);
+}
+
+static glot_status print_table(const json_t *results, glot_error *err)
+{
+    size_t i;
+    const json_t *language;
+    GLOT_TRY(cli_printf(err, "\nbits per byte (less is better; ratio to the base model)\n\n%-10s %-6s %9s  %12s %7s  %12s %7s\n", "language",
+                        "group", "before", "trained", "ratio", "reviewed", "ratio"));
+    json_array_foreach(json_object_get(results, "languages"), i, language)
+    {
+        const char *name = json_string_value(json_object_get(language, "name"));
+        const char *group = json_string_value(json_object_get(language, "group"));
+        double before = bits_of(text_scores(results, "before"), name);
+        if (isnan(before))
+            continue;
+        GLOT_TRY(cli_printf(err, "%-10s %-6s %9.4f", name, group, before));
+        GLOT_TRY(print_cell(bits_of(text_scores(results, "after_train"), name), before, err));
+        GLOT_TRY(print_cell(bits_of(text_scores(results, "after_review"), name), before, err));
+        GLOT_TRY(cli_printf(err, "\n"));
+    }
+    return GLOT_OK;
+}
+
+static const char *string_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* One line for a person: line breaks become spaces. */
+static glot_status print_line(const char *label, const char *text, glot_error *err)
+{
+    char line[400];
+    size_t n = 0;
+    for (const char *p = text; *p && n + 1 < sizeof line; p++)
+        line[n++] = *p == '\n' || *p == '\r' ? ' ' : *p;
+    while (n + 1 == sizeof line && n && ((unsigned char)line[n - 1] & 0x80)) /* cut inside a character */
+        n--;
+    line[n] = '\0';
+    return cli_printf(err, "  %-7s %s\n", label, line);
+}
+
+static glot_status print_samples(const json_t *results, glot_error *err)
+{
+    const json_t *samples = json_object_get(results, "samples"), *before = json_object_get(samples, "before");
+    const json_t *after = json_object_get(samples, "after_review") ? json_object_get(samples, "after_review")
+                                                                   : json_object_get(samples, "after_train");
+    for (size_t i = 0; i < json_array_size(after); i++) {
+        const json_t *now = json_array_get(after, i);
+        GLOT_TRY(cli_printf(err, "\n%s\n", string_of(now, "language")));
+        GLOT_TRY(print_line("prompt", string_of(now, "prompt"), err));
+        GLOT_TRY(print_line("before", string_of(json_array_get(before, i), "text"), err));
+        GLOT_TRY(print_line("after", string_of(now, "text"), err));
+    }
+    return GLOT_OK;
+}
+
+glot_status cli_job_summary(const json_t *results, const char *output, glot_error *err)
+{
+    const json_t *frozen = json_object_get(results, "frozen_sha256");
+    GLOT_TRY(print_table(results, err));
+    GLOT_TRY(print_samples(results, err));
+    GLOT_TRY(cli_printf(err, "\nfrozen weights unchanged: SHA-256 %s\n", string_of(frozen, "after")));
+    return cli_printf(err, "model   %s/model\nreport  %s/report.html\n", output, output);
+}

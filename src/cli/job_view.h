@@ -1,0 +1,20 @@
+/* job_view.h: what a person sees of a job that runs: steps, progress, scores, checkpoints. Everything on standard error. */
+#ifndef GLOT_CLI_JOB_VIEW_H
+#define GLOT_CLI_JOB_VIEW_H
+
+#include "cli/cli.h"
+#include "job/expand.h"
+
+typedef struct cli_job_view {
+    glot_job_view view; /* to be handed to the job */
+    bool is_quiet;
+    glot_progress progress;
+    bool has_progress;
+    const char *phase;
+} cli_job_view;
+
+void cli_job_view_init(cli_job_view *v, const glot_cli *cli);
+/* The table of scores and the samples of a finished job, on standard output. */
+glot_status cli_job_summary(const json_t *results, const char *output, glot_error *err);
+
+#endif
