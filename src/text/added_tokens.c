@@ -142,7 +142,8 @@ glot_status glot_added_split(const glot_added_matcher *m, const char *text, size
             end = space_end = end < space_end ? space_end : space_after(text, size, end);
         if (done < start)
             GLOT_TRY(take(user, -1, text + done, start - done, done, err));
-        GLOT_TRY(take(user, token->id, NULL, 0, start, err));
+        if (start < end) /* else another token took all of it */
+            GLOT_TRY(take(user, token->id, NULL, 0, start, err));
         done = end;
     }
     return done < size ? take(user, -1, text + done, size - done, done, err) : GLOT_OK;
