@@ -82,7 +82,7 @@ static glot_status open_store(glot_document_reader *r, const char *path, glot_er
     size_t language;
     GLOT_TRY(glot_token_store_open(&r->store, path, err));
     GLOT_TRY(glot_token_store_check_tokenizer(r->store, r->tokenizer, err));
-    GLOT_TRY(glot_token_store_find_language(r->store, r->language, &language, err));
+    GLOT_TRY(glot_token_store_language_for(r->store, r->language, &language, err));
     GLOT_TRY(glot_token_store_verify(r->store, err));
     r->next_document = glot_token_store_first_document(r->store, language);
     r->end_document = r->next_document + glot_token_store_language(r->store, language)->n_documents;

@@ -14,7 +14,7 @@
 
 typedef struct glot_document_reader glot_document_reader;
 /* `paths`: text files or token stores made with `t`, patterns allowed; of a store the language that
- * glot_token_store_find_language finds for `language`. max_tokens: whole documents until so many ids are
+ * glot_token_store_language_for gives for `language`. max_tokens: whole documents until so many ids are
  * reached; 0: all. `t` must stay until close. */
 glot_status glot_document_reader_open(glot_document_reader **out, const char *language,
                                       const char *const *paths, size_t n_paths, const glot_tokenizer *t,

@@ -358,7 +358,7 @@ glot_status glot_token_store_find_language(const glot_token_store *s, const char
 {
     glot_str names = {0};
     for (size_t i = 0; i < s->footer->n_languages; i++) {
-        if (strcmp(s->languages[i].name, name) == 0 || s->footer->n_languages == 1) {
+        if (strcmp(s->languages[i].name, name) == 0) {
             *index = i;
             glot_str_release(&names);
             return GLOT_OK;
@@ -369,6 +369,15 @@ glot_status glot_token_store_find_language(const glot_token_store *s, const char
                                     names.data ? names.data : "others");
     glot_str_release(&names);
     return status;
+}
+
+glot_status glot_token_store_language_for(const glot_token_store *s, const char *name, size_t *index,
+                                          glot_error *err)
+{
+    if (s->footer->n_languages > 1)
+        return glot_token_store_find_language(s, name, index, err);
+    *index = 0;
+    return GLOT_OK;
 }
 
 uint64_t glot_token_store_n_documents(const glot_token_store *s)

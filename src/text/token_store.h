@@ -50,10 +50,13 @@ const char *glot_token_store_tokenizer_hash(const glot_token_store *s);
 int32_t glot_token_store_vocabulary_size(const glot_token_store *s);
 size_t glot_token_store_n_languages(const glot_token_store *s);
 const glot_store_language *glot_token_store_language(const glot_token_store *s, size_t i);
-/* Which language a caller means who says NAME: the one of that name, or the only one whatever its name.
- * GLOT_NOT_FOUND names those there are. */
+/* The language of that name; GLOT_NOT_FOUND names those there are. */
 glot_status glot_token_store_find_language(const glot_token_store *s, const char *name, size_t *index,
                                            glot_error *err);
+/* What a store given as the text of language `name` stands for: the language of that name, or the store's
+ * only one whatever its name. */
+glot_status glot_token_store_language_for(const glot_token_store *s, const char *name, size_t *index,
+                                          glot_error *err);
 uint64_t glot_token_store_n_documents(const glot_token_store *s);
 /* Documents of language i are first .. first + n_documents - 1. */
 uint64_t glot_token_store_first_document(const glot_token_store *s, size_t i);
@@ -65,7 +68,7 @@ glot_status glot_token_store_check_tokenizer(const glot_token_store *s, const gl
                                              glot_error *err);
 
 /* Building: languages in order, each from its files in order: text files, and token stores made with the
- * same tokenizer, of which the language that glot_token_store_find_language names is taken. Streams: memory
+ * same tokenizer, of which the language that glot_token_store_language_for gives is taken. Streams: memory
  * does not grow with the text except for the document table. Tokenizes with `threads` threads (0: OpenMP's
  * choice); the file's bytes do not depend on their number. At most `max_tokens` per language where not 0
  * (whole documents until reached). A language without a document is GLOT_BAD_VALUE. The store appears under

@@ -196,7 +196,7 @@ static glot_status copy_documents(builder *b, const glot_token_store *s, const g
 {
     size_t language;
     GLOT_TRY(glot_token_store_check_tokenizer(s, b->tokenizer, err));
-    GLOT_TRY(glot_token_store_find_language(s, source->language, &language, err));
+    GLOT_TRY(glot_token_store_language_for(s, source->language, &language, err));
     GLOT_TRY(glot_token_store_verify(s, err));
     uint64_t first = glot_token_store_first_document(s, language);
     uint64_t n = glot_token_store_language(s, language)->n_documents;

@@ -127,13 +127,17 @@ static void test_find_language(void **state)
     glot_token_store *s = open_store("small.store");
     assert_ok(glot_token_store_find_language(s, "el", &index, err));
     assert_int_equal(index, 1);
+    assert_fails(glot_token_store_language_for(s, "hu", &index, err), GLOT_NOT_FOUND,
+                 "small.store': has no language 'hu', only 'en', 'el'");
     assert_fails(glot_token_store_find_language(s, "hu", &index, err), GLOT_NOT_FOUND,
                  "small.store': has no language 'hu', only 'en', 'el'");
     glot_token_store_close(s);
     const char *path = in_dir("small.en.txt");
     build_from("single.store", "english", 0, &path, 1);
     s = open_store("single.store");
-    assert_ok(glot_token_store_find_language(s, "en", &index, err));
+    assert_fails(glot_token_store_find_language(s, "en", &index, err), GLOT_NOT_FOUND,
+                 "single.store': has no language 'en', only 'english'");
+    assert_ok(glot_token_store_language_for(s, "en", &index, err));
     assert_int_equal(index, 0);
     glot_token_store_close(s);
 }
