@@ -218,6 +218,8 @@ static glot_status match_pattern(const run *r, size_t index, const char *text, s
     *found = n >= 0;
     if (n == PCRE2_ERROR_NOMATCH)
         return GLOT_OK;
+    if (n == PCRE2_ERROR_NOMEMORY)
+        return GLOT_FAIL(r->err, GLOT_NOMEM, "no memory to match a split pattern");
     if (n < 0) {
         PCRE2_UCHAR reason[128];
         pcre2_get_error_message(n, reason, sizeof reason);

@@ -1,0 +1,176 @@
+/* The merging of one piece against the rule as it is written: again and again the merge with the lowest rank,
+ * the leftmost first. */
+#include "tokenizer_util.h"
+
+enum { N_LETTERS = 6 };
+
+/* A model over the letters a to f with random merges; ids 0 to 5 are the letters. */
+static void make_model(glot_vocabulary *v, glot_bpe *b, glot_rng *rng, size_t n_merges)
+{
+    *v = (glot_vocabulary){0};
+    *b = (glot_bpe){.vocabulary = v, .unk_id = -1};
+    for (int64_t i = 0; i < N_LETTERS; i++) {
+        char letter[2] = {(char)('a' + i), 0};
+        assert_int_equal(glot_vocabulary_add(v, i, letter, 1, true, "test", NULL), GLOT_OK);
+    }
+    for (size_t i = 0; i < n_merges; i++) {
+        int32_t left = (int32_t)glot_rng_below(rng, (uint32_t)v->size);
+        int32_t right = (int32_t)glot_rng_below(rng, (uint32_t)v->size);
+        char text[256];
+        int n = snprintf(text, sizeof text, "%s%s", glot_vocabulary_text(v, left, NULL),
+                         glot_vocabulary_text(v, right, NULL));
+        if (n > 60)
+            continue;
+        int32_t id = glot_vocabulary_find(v, text, (size_t)n);
+        if (id < 0) {
+            id = (int32_t)v->size;
+            assert_int_equal(glot_vocabulary_add(v, id, text, (size_t)n, true, "test", NULL), GLOT_OK);
+        }
+        assert_int_equal(glot_bpe_add_merge(b, left, right, id, NULL), GLOT_OK);
+    }
+    assert_int_equal(glot_bpe_prepare(b, NULL), GLOT_OK);
+}
+
+static bool find_rank(const glot_bpe *b, int32_t left, int32_t right, uint32_t *rank, int32_t *id)
+{
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->merges[i].pair == ((uint64_t)(uint32_t)left << 32 | (uint32_t)right)) {
+            *rank = b->merges[i].rank;
+            *id = b->merges[i].id;
+            return true;
+        }
+    return false;
+}
+
+static size_t merge_by_the_rule(const glot_bpe *b, int32_t *ids, size_t n)
+{
+    for (;;) {
+        uint32_t best_rank = UINT32_MAX, rank;
+        size_t best = n;
+        int32_t best_id = 0, id;
+        for (size_t i = 0; i + 1 < n; i++)
+            if (find_rank(b, ids[i], ids[i + 1], &rank, &id) && rank < best_rank) {
+                best_rank = rank;
+                best = i;
+                best_id = id;
+            }
+        if (best == n)
+            return n;
+        ids[best] = best_id;
+        memmove(ids + best + 1, ids + best + 2, (n - best - 2) * sizeof ids[0]);
+        n--;
+    }
+}
+
+static void test_short_and_long_pieces(void **state)
+{
+    (void)state;
+    glot_rng rng = glot_rng_seed(1, 0);
+    glot_bpe_scratch s = {0};
+    for (int round = 0; round < 150; round++) {
+        glot_vocabulary v;
+        glot_bpe b;
+        make_model(&v, &b, &rng, glot_rng_below(&rng, 40));
+        for (int i = 0; i < 10; i++) {
+            char piece[256];
+            int32_t ids[256];
+            size_t n = 1 + glot_rng_below(&rng, i < 5 ? 20 : 200), unmerged = n;
+            for (size_t k = 0; k < n; k++) {
+                uint32_t letter = glot_rng_below(&rng, N_LETTERS);
+                piece[k] = (char)('a' + letter);
+                ids[k] = (int32_t)letter;
+            }
+            n = merge_by_the_rule(&b, ids, n);
+            assert_int_equal(glot_bpe_encode(&b, &s, piece, unmerged, NULL), GLOT_OK);
+            assert_int_equal(s.n, n);
+            assert_memory_equal(s.ids, ids, n * sizeof ids[0]);
+        }
+        glot_bpe_release(&b);
+        glot_vocabulary_release(&v);
+    }
+    glot_bpe_scratch_release(&s);
+}
+
+/* One million letters without a break: done in a moment, where the plain rule would take hours. */
+static void test_a_very_long_piece(void **state)
+{
+    (void)state;
+    enum { N = 1 << 20 };
+    glot_rng rng = glot_rng_seed(2, 0);
+    glot_vocabulary v;
+    glot_bpe b;
+    glot_bpe_scratch s = {0};
+    char *piece = malloc(N);
+    assert_non_null(piece);
+    make_model(&v, &b, &rng, 200);
+    for (size_t i = 0; i < N; i++)
+        piece[i] = (char)('a' + glot_rng_below(&rng, N_LETTERS));
+    assert_int_equal(glot_bpe_encode(&b, &s, piece, N, NULL), GLOT_OK);
+    assert_true(s.n < N);
+    size_t size = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        size_t length;
+        const char *text = glot_vocabulary_text(&v, s.ids[i], &length);
+        assert_memory_equal(piece + size, text, length);
+        size += length;
+    }
+    assert_int_equal(size, N);
+    free(piece);
+    glot_bpe_scratch_release(&s);
+    glot_bpe_release(&b);
+    glot_vocabulary_release(&v);
+}
+
+static void test_byte_characters(void **state)
+{
+    (void)state;
+    for (int byte = 0; byte < 256; byte++)
+        assert_int_equal(glot_character_to_byte(glot_byte_to_character((unsigned char)byte)), byte);
+    assert_int_equal(glot_byte_to_character(' '), 0x120);
+    assert_int_equal(glot_byte_to_character('\n'), 0x10A);
+    assert_int_equal(glot_byte_to_character(0x7F), 0x121);
+    assert_int_equal(glot_byte_to_character(0xAD), 0x143);
+    assert_int_equal(glot_character_to_byte(' '), -1);
+    assert_int_equal(glot_character_to_byte(0x144), -1);
+    assert_int_equal(glot_character_to_byte(0x1F600), -1);
+}
+
+/* Of two equal merges the later one holds, as in tokenizers, and the list of merges has it once. */
+static void test_a_merge_named_twice(void **state)
+{
+    (void)state;
+    glot_vocabulary v = {0};
+    glot_bpe b = {.vocabulary = &v, .unk_id = -1};
+    glot_bpe_scratch s = {0};
+    static const char *const tokens[] = {"a", "b", "c", "ab", "bc"};
+    for (int64_t i = 0; i < 5; i++)
+        assert_int_equal(glot_vocabulary_add(&v, i, tokens[i], strlen(tokens[i]), true, "test", NULL),
+                         GLOT_OK);
+    assert_int_equal(glot_bpe_add_merge(&b, 0, 1, 3, NULL), GLOT_OK);
+    assert_int_equal(glot_bpe_add_merge(&b, 1, 2, 4, NULL), GLOT_OK);
+    assert_int_equal(glot_bpe_add_merge(&b, 0, 1, 3, NULL), GLOT_OK);
+    assert_int_equal(glot_bpe_prepare(&b, NULL), GLOT_OK);
+    assert_int_equal(glot_bpe_encode(&b, &s, "abc", 3, NULL), GLOT_OK);
+    assert_int_equal(s.n, 2);
+    assert_int_equal(s.ids[1], 4); /* a bc, not ab c */
+    uint64_t *pairs;
+    size_t n;
+    assert_int_equal(glot_bpe_list_merges(&b, &pairs, &n, NULL), GLOT_OK);
+    assert_int_equal(n, 2);
+    assert_true(pairs[0] == ((uint64_t)1 << 32 | 2) && pairs[1] == 1);
+    glot_free(pairs);
+    glot_bpe_scratch_release(&s);
+    glot_bpe_release(&b);
+    glot_vocabulary_release(&v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_short_and_long_pieces),
+        cmocka_unit_test(test_a_very_long_piece),
+        cmocka_unit_test(test_byte_characters),
+        cmocka_unit_test(test_a_merge_named_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
