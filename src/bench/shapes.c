@@ -1,6 +1,7 @@
 /* shapes.c: the numbers are those of the models' published config.json files. */
 #include "bench/shapes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct shape {
@@ -21,8 +22,8 @@ enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 static void fill(glot_model_config *c, const shape *s, int64_t n_layers)
 {
     memset(c, 0, sizeof *c);
-    strcpy(c->model_type, s->model_type);
-    strcpy(c->architecture, s->architecture);
+    snprintf(c->model_type, sizeof c->model_type, "%s", s->model_type);
+    snprintf(c->architecture, sizeof c->architecture, "%s", s->architecture);
     c->hidden_size = s->hidden;
     c->intermediate_size = s->ffn;
     c->n_layers = n_layers > 0 && n_layers < s->layers ? n_layers : s->layers;

@@ -44,12 +44,12 @@ static int cores_of(long long quota, long long period)
 
 static int quota_v2(const char *folder)
 {
-    char path[PATH_BYTES + 32], line[128];
-    long long quota, period;
+    char path[PATH_BYTES + 32], line[128], *end;
     snprintf(path, sizeof path, "%s/cpu.max", folder);
-    if (!first_line(line, sizeof line, path) || sscanf(line, "%lld %lld", &quota, &period) != 2)
-        return 0; /* also "max 100000" */
-    return cores_of(quota, period);
+    if (!first_line(line, sizeof line, path))
+        return 0;
+    long long quota = strtoll(line, &end, 10); /* 0 for "max 100000", which is no limit */
+    return cores_of(quota, strtoll(end, NULL, 10));
 }
 
 static int quota_v1(const char *folder)
