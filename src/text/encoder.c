@@ -39,8 +39,10 @@ glot_status glot_encoder_create(glot_encoder **out, const glot_tokenizer *t, glo
     GLOT_TRY(glot_new(&e, 1, sizeof *e, "an encoder", err));
     e->tokenizer = t;
     glot_status status = glot_new(&e->cache, CACHE_PLACES, sizeof e->cache[0], "an encoder's cache", err);
+    if (status == GLOT_OK) /* so that the ids of an empty text are somewhere too */
+        status = glot_grow(&e->ids, &e->capacity, 1, sizeof e->ids[0], "the ids of a text", err);
     if (status != GLOT_OK) {
-        glot_free(e);
+        glot_encoder_free(e);
         return status;
     }
     *out = e;
@@ -61,8 +63,6 @@ void glot_encoder_free(glot_encoder *e)
 
 static glot_status append_ids(glot_encoder *e, const void *ids, size_t n, glot_error *err)
 {
-    if (n == 0)
-        return GLOT_OK;
     if (e->n + n > e->capacity)
         GLOT_TRY(glot_grow(&e->ids, &e->capacity, e->n + n, sizeof e->ids[0], "the ids of a text", err));
     memcpy(e->ids + e->n, ids, n * sizeof e->ids[0]);

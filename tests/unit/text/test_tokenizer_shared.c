@@ -17,7 +17,7 @@ static void hash_lines(char hex[65], glot_encoder *e, const glot_map *file, cons
 {
     glot_sha256 *h;
     assert_int_equal(glot_sha256_create(&h, NULL), GLOT_OK);
-    const char *line = (const char *)file->data, *end = line + file->size;
+    const char *line = file->data ? (const char *)file->data : "", *end = line + file->size;
     for (size_t number = 0; line <= end; number++) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         stop = stop ? stop : end;
