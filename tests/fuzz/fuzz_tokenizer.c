@@ -16,8 +16,8 @@ static const char *const texts[] = {
     " ",
     "abab ab  a",
     "It's 1234 o'clock,\r\n\n don't WE'LL",
-    "caf\u00e9 cafe\u0301 \u03b1\u03b2\u03b3 \u4e2d\u6587 \u0915\u093c\u094d \uac01\u1100\u1161\u11a8 "
-    "\U0001f600",
+    "caf\u00e9 cafe\u0301 \u03b1\u03b2\u03b3 \u4e2d\u6587 \u0915\u093c\u094d",
+    "\uac01\u1100\u1161\u11a8 \U0001f600",
     "<s>a</s> <|im_start|>x<|im_end|>",
     "\u3000\xc2\x85\u2003\u0301\u0316\u0301\u0316",
 };
