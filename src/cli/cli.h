@@ -48,6 +48,9 @@ extern const glot_command *const cli_commands[];
 enum { CLI_MAX_TABLES = 5 };
 void cli_tables(const glot_option *tables[CLI_MAX_TABLES], const glot_command *command);
 
+/* Fills the tables of `train` and `review`, which follow from the recipe's: main calls it once, before anything looks at them. */
+void cli_stage_options_init(void);
+
 /* What `glot` alone and `glot --help` print. */
 void cli_overview(glot_str *out);
 /* The whole manual, made from the tables: Markdown (docs/CLI.md), a man page, JSON. */

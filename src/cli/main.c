@@ -172,6 +172,7 @@ static int print_version(int argc, char **argv)
 int main(int argc, char **argv)
 {
     cli_terminal_init(false, false);
+    cli_stage_options_init();
     if (argc < 2)
         return print_overview(GLOT_BAD_ARGUMENT);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
