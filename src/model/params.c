@@ -459,12 +459,10 @@ void glot_values_to_f32(float *out, const void *values, glot_dtype dtype, int64_
         for (int64_t i = 0; i < n; i++)
             out[i] = glot_bf16_to_f32(halves[i]);
         break;
-    case GLOT_F64:
+    default:
+        GLOT_ASSERT(dtype == GLOT_F64);
         for (int64_t i = 0; i < n; i++)
             out[i] = (float)doubles[i];
-        break;
-    default:
-        GLOT_ASSERT(!"a weight of another type");
     }
 }
 
@@ -484,12 +482,10 @@ static void values_from_f32(void *out, glot_dtype dtype, const float *values, in
         for (int64_t i = 0; i < n; i++)
             halves[i] = glot_f32_to_bf16(values[i]);
         break;
-    case GLOT_F64:
+    default:
+        GLOT_ASSERT(dtype == GLOT_F64);
         for (int64_t i = 0; i < n; i++)
             doubles[i] = (double)values[i];
-        break;
-    default:
-        GLOT_ASSERT(!"a weight of another type");
     }
 }
 
