@@ -5,7 +5,7 @@
 
 static const glot_option rows[] = {
     {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file"},
-    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE...", .is_required = true,
+    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .is_required = true,
      .help = "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
     {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0", .unit = "tokens",
      .help = "text tokens in a window; 0: the smaller of 1024 and the model's context less one"},

@@ -16,7 +16,7 @@ typedef struct stage_rows {
 
 static const glot_option first_rows[] = {
     {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "an expanded model directory (glot upcycle makes one)"},
-    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE...", .is_required = true, .help = "train text of each language"},
+    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .is_required = true, .help = "train text of each language"},
     {"out", .kind = GLOT_OPTION_STRING, .value = "DIR", .is_required = true, .help = "the run directory; the result is DIR/model"},
     {"fresh", .kind = GLOT_OPTION_FLAG, .help = "start over: delete the earlier run in DIR (only what glot wrote)"},
     {"seed", .kind = GLOT_OPTION_INT, .value = "N", .initial = "1", .help = "of the order of the text"},

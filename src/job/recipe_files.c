@@ -33,7 +33,7 @@ static glot_status has_document(bool *found, const char *path, const char *langu
         glot_token_store *store = NULL;
         size_t i;
         GLOT_TRY(glot_token_store_open(&store, path, err));
-        status = glot_token_store_find_language(store, language, &i, err);
+        status = glot_token_store_language_for(store, language, &i, err);
         *found = status == GLOT_OK && glot_token_store_language(store, i)->n_documents > 0;
         glot_token_store_close(store);
         return status;
