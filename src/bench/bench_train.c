@@ -2,7 +2,7 @@
 #include "bench/bench_train.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "expand/trainable.h"
+#include "expand/cost.h"
 #include "expand/upcycle.h"
 
 #include <stdlib.h>
@@ -32,49 +32,9 @@ static void random_block(void *user, glot_block *block)
     block->n = text->length;
 }
 
-static double flops_of(const glot_param *p, double uses, bool is_input_gradient)
+static glot_trainable trainable_of(const glot_bench_train_options *o)
 {
-    double products = 1.0 + (is_input_gradient ? 1.0 : 0.0) + (p->is_trainable ? 1.0 : 0.0);
-    return 2.0 * uses * products * (double)glot_tensor_elements(&p->weight);
-}
-
-static double layer_flops(const glot_model *m, int64_t l, int64_t length, bool is_lowest)
-{
-    const glot_layer *layer = &m->layers[l];
-    const glot_model_config *c = &m->config;
-    int k = c->top_k < layer->n_experts ? c->top_k : layer->n_experts;
-    double flops = 0.0;
-    for (int e = 0; e < layer->n_experts; e++) {
-        double share = (double)k / layer->n_experts; /* balanced */
-        flops += flops_of(layer->gate_proj[e], share, !is_lowest) + flops_of(layer->up_proj[e], share, !is_lowest) +
-                 flops_of(layer->down_proj[e], share, true);
-    }
-    if (layer->router)
-        flops += flops_of(layer->router, 1.0, !is_lowest);
-    const glot_param *projections[] = {layer->q, layer->k, layer->v, layer->o};
-    for (int i = 0; i < 4; i++)
-        flops += flops_of(projections[i], 1.0, !is_lowest);
-    double pairs = (double)length / 2.0 * (double)(c->n_heads * c->head_dim); /* scores or values: one product each */
-    return flops + 2.0 * pairs * (is_lowest ? 2.0 : 7.0); /* backward: scores again, dP, dQ, dK, dV */
-}
-
-static bool layer_trains(const glot_model *m, int64_t l)
-{
-    for (size_t i = 0; i < m->n_params; i++)
-        if (m->params[i]->layer == l && m->params[i]->is_trainable)
-            return true;
-    return false;
-}
-
-double glot_flops_per_token(const glot_model *m, int64_t length)
-{
-    int64_t lowest = 0;
-    while (lowest < m->config.n_layers && !layer_trains(m, lowest))
-        lowest++;
-    double flops = flops_of(m->lm_head, 1.0, true);
-    for (int64_t l = 0; l < m->config.n_layers; l++)
-        flops += layer_flops(m, l, length, l <= lowest && !m->embedding->is_trainable);
-    return flops;
+    return o->phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : o->n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
 }
 
 static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glot_error *err)
@@ -85,8 +45,7 @@ static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glo
     glot_upcycle_settings settings = {.top_k = o->top_k, .seed = o->seed};
     if (o->n_experts > 1)
         GLOT_TRY(glot_upcycle(m, n_experts, &settings, err));
-    glot_trainable what = o->phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : o->n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
-    GLOT_TRY(glot_set_trainable(m, what, err));
+    GLOT_TRY(glot_set_trainable(m, trainable_of(o), err));
     return glot_model_allocate_grads(m, err);
 }
 
@@ -136,11 +95,13 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     s.lr = s.router_lr = 1e-5;
     random_text text = {glot_rng_seed(o->seed, 7), (uint32_t)m->config.vocab_size, o->length};
     glot_trainer *t = NULL;
+    glot_cost cost;
+    GLOT_TRY(glot_cost_of(&cost, &m->config, trainable_of(o), o->length, err));
     GLOT_TRY(glot_trainer_measure(&out->memory, m, &s, err));
     GLOT_TRY(glot_trainer_create(&t, m, NULL, groups, 2, &s, err));
     t->next_block = random_block;
     t->next_block_user = &text;
-    out->flops_per_token = glot_flops_per_token(m, o->length);
+    out->flops_per_token = cost.flops_per_token;
     glot_status status = time_steps(out, t, o->steps, cancel, err);
     glot_trainer_free(t);
     return status;

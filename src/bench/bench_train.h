@@ -16,7 +16,7 @@ glot_bench_train_options glot_bench_train_options_default(void);
 typedef struct glot_bench_train_result {
     double tokens_per_s;        /* median over the timed steps */
     double best_tokens_per_s;   /* fastest step */
-    double flops_per_token;     /* counted from shapes: see glot_flops_per_token */
+    double flops_per_token;     /* counted from shapes: glot_cost_of */
     double seconds_per_step;    /* median */
     uint64_t heap_calls;        /* during the timed steps; must be 0 */
     glot_train_memory memory;
@@ -25,9 +25,5 @@ typedef struct glot_bench_train_result {
 /* Runs on `m`, a dense model that is expanded here (create_random or opened). */
 glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const glot_bench_train_options *options,
                              const glot_cancel *cancel, glot_error *err);
-
-/* Multiplications and additions of the matrix products of one training step, per token: forward, gradients to inputs where anything trains below, gradients of
- * trained weights; attention over half of `length` keys on average; the head. */
-double glot_flops_per_token(const glot_model *m, int64_t length);
 
 #endif

@@ -5,6 +5,7 @@ static const glot_option rows[] = {
     {"RECIPE", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a recipe (docs/RECIPE.md)"},
     {"set", .kind = GLOT_OPTION_STRINGS, .value = "KEY=VALUE", .help = "another value for a key of the recipe: train.lr=1e-4; may be given again"},
     {"fresh", .kind = GLOT_OPTION_FLAG, .help = "start over: delete the earlier run in the output directory (only what glot wrote)"},
+    {"dry-run", .kind = GLOT_OPTION_FLAG, .help = "print the plan and stop"},
     {0},
 };
 
@@ -31,7 +32,7 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     GLOT_TRY(glot_recipe_load(&recipe, glot_args_string(cli->args, "RECIPE"), settings, n_settings, err));
     if (recipe->threads == 0)
         recipe->threads = cli->threads;
-    glot_status status = run_job(cli, recipe, err);
+    glot_status status = glot_args_flag(cli->args, "dry-run") ? cli_print_plan(cli, recipe, err) : run_job(cli, recipe, err);
     glot_recipe_free(recipe);
     return status;
 }

@@ -1,5 +1,6 @@
 /* job_view.c: a job in a terminal, or line by line in a log. */
 #include "cli/job_view.h"
+#include "job/plan.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +12,16 @@ static void on_begin(void *user, const char *step, const char *what)
     v->has_progress = false;
     if (!v->is_quiet)
         fprintf(stderr, "== %s: %s\n", step, what);
+}
+
+static void on_plan(void *user, const glot_plan *plan)
+{
+    cli_job_view *v = user;
+    glot_str text = {0};
+    glot_plan_text(plan, &text);
+    if (!v->is_quiet && text.data && !text.failed)
+        fputs(text.data, stderr);
+    glot_str_release(&text);
 }
 
 static void on_step(void *user, const glot_step_report *r)
@@ -66,7 +77,7 @@ static void on_checkpoint(void *user, const char *path)
 void cli_job_view_init(cli_job_view *v, const glot_cli *cli)
 {
     *v = (cli_job_view){.is_quiet = cli->is_quiet};
-    v->view = (glot_job_view){.user = v, .on_begin = on_begin, .on_step = on_step, .on_scores = on_scores, .on_checkpoint = on_checkpoint};
+    v->view = (glot_job_view){.user = v, .on_begin = on_begin, .on_plan = on_plan, .on_step = on_step, .on_scores = on_scores, .on_checkpoint = on_checkpoint};
 }
 
 /* ---- the summary ---- */

@@ -14,6 +14,8 @@ typedef struct cli_job_view {
 } cli_job_view;
 
 void cli_job_view_init(cli_job_view *v, const glot_cli *cli);
+/* `glot plan` and `expand --dry-run`: the plan of a recipe, on standard output. */
+glot_status cli_print_plan(const glot_cli *cli, const glot_recipe *recipe, glot_error *err);
 /* The table of scores and the samples of a finished job, on standard output. */
 glot_status cli_job_summary(const json_t *results, const char *output, glot_error *err);
 

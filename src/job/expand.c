@@ -5,12 +5,10 @@
  *     open     the run directory (or the run there is), the base model, its tokenizer
  *     text     documents to token stores
  *     before   scores and samples of the base model
- *     upcycle  new experts and routers                      METHOD 1     made again from the seed on every start
- *     train    stage 1                                      METHOD 2
- *     after    scores
- *     review   stage 2                                      METHOD 3
- *     after    scores, samples, where tokens go; the frozen weights' hash must be what it was
- *     model    the result as a model directory, results.json, report.html
+ *     upcycle  new experts and routers                      METHOD 1     made again from the seed on every
+ * start train    stage 1                                      METHOD 2 after    scores review   stage 2
+ * METHOD 3 after    scores, samples, where tokens go; the frozen weights' hash must be what it was model the
+ * result as a model directory, results.json, report.html
  */
 #include "job/expand.h"
 #include "base/log.h"
@@ -18,6 +16,7 @@
 #include "expand/trainable.h"
 #include "expand/upcycle.h"
 #include "job/job.h"
+#include "job/plan.h"
 #include "job/report.h"
 
 #include <string.h>
@@ -123,13 +122,19 @@ static glot_status open_base(glot_job *job, glot_error *err)
     GLOT_TRY(glot_model_open(&job->model, job->be, r->base, err));
     GLOT_TRY(glot_tokenizer_open_model(&job->tokenizer, r->base, err));
     if (glot_tokenizer_size(job->tokenizer) > job->model->config.vocab_size)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64 " entries", r->base,
-                         glot_tokenizer_size(job->tokenizer) - 1, job->model->config.vocab_size);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64
+                         " entries",
+                         r->base, glot_tokenizer_size(job->tokenizer) - 1, job->model->config.vocab_size);
     if (job->model->config.eos_id < 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' names no EOS token, and every document of the text must end with one", r->base);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s' names no EOS token, and every document of the text must end with one",
+                         r->base);
     if (job->options->job == GLOT_JOB_EXPAND && job->model->config.is_expanded)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s' is expanded already, and glot %s does not grow a model again; expected a dense base", r->base,
-                         glot_version());
+        return GLOT_FAIL(
+            err, GLOT_UNSUPPORTED,
+            "'%s' is expanded already, and glot %s does not grow a model again; expected a dense base",
+            r->base, glot_version());
     if (r->base_init == GLOT_RECIPE_RANDOM)
         GLOT_TRY(randomize_base(job, err));
     return GLOT_OK;
@@ -143,7 +148,8 @@ static glot_status count_experts(int32_t *n_experts, const glot_job *job, glot_e
     int64_t n_layers = job->model->config.n_layers;
     bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
     if (is_listed && (int64_t)r->experts.list.n != n_layers)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "%s: experts.list has %zu numbers, but '%s' has %" PRId64 " layers", r->path,
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "%s: experts.list has %zu numbers, but '%s' has %" PRId64 " layers", r->path,
                          r->experts.list.n, r->base, n_layers);
     for (int64_t l = 0; l < n_layers; l++)
         n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
@@ -170,8 +176,10 @@ static glot_status upcycle(glot_job *job, glot_error *err)
     int32_t n_experts[GLOT_MAX_LAYERS];
     if (job->options->job == GLOT_JOB_EXPAND) {
         GLOT_TRY(count_experts(n_experts, job, err));
-        glot_upcycle_settings settings = {.top_k = (int)r->experts.top_k, .seed = (uint64_t)r->seed,
-                                          .init = r->experts.init == GLOT_RECIPE_INIT_RANDOM ? GLOT_EXPERT_RANDOM : GLOT_EXPERT_COPY};
+        glot_upcycle_settings settings = {
+            .top_k = (int)r->experts.top_k,
+            .seed = (uint64_t)r->seed,
+            .init = r->experts.init == GLOT_RECIPE_INIT_RANDOM ? GLOT_EXPERT_RANDOM : GLOT_EXPERT_COPY};
         GLOT_TRY(glot_upcycle(job->model, n_experts, &settings, err));
     }
     int newest = job->model->config.n_groups - 1;
@@ -204,7 +212,8 @@ static glot_status add_eval_line(glot_job *job, const char *when, const json_t *
         const json_t *n_lines = glot_run_dir_get(job->dir, "metrics_lines");
         GLOT_TRY(glot_run_dir_open_metrics(job->dir, (uint64_t)json_integer_value(n_lines), err));
     }
-    return glot_run_dir_add_metrics(job->dir, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err);
+    return glot_run_dir_add_metrics(
+        job->dir, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err);
 }
 
 /* Scores under the name `when`, once; samples and routing where they tell something. */
@@ -226,7 +235,8 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
         GLOT_TRY(glot_run_dir_put(job->dir, "routing", routing, err));
     }
     if (view && view->on_scores)
-        view->on_scores(view->user, when, scores, strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
+        view->on_scores(view->user, when, scores,
+                        strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
     json_decref(scores);
     glot_job_add_seconds(job, when, glot_job_now() - began);
     return glot_run_dir_set_done(job->dir, when, err);
@@ -235,7 +245,9 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
 /* SHA-256 of what stage 1 leaves frozen. */
 static glot_status hash_frozen(char hex[65], glot_job *job, glot_error *err)
 {
-    glot_trainable what = job->options->job == GLOT_JOB_REVIEW ? GLOT_TRAIN_ROUTERS : (glot_trainable)job->recipe->train.trainable.what;
+    glot_trainable what = job->options->job == GLOT_JOB_REVIEW
+                              ? GLOT_TRAIN_ROUTERS
+                              : (glot_trainable)job->recipe->train.trainable.what;
     GLOT_TRY(glot_set_trainable(job->model, what, err));
     return glot_model_sha256(hex, job->model, true, err);
 }
@@ -246,8 +258,10 @@ static glot_status check_frozen(glot_job *job, glot_error *err)
     char after[65];
     GLOT_TRY(hash_frozen(after, job, err));
     if (strcmp(job->frozen_before, after) != 0)
-        return GLOT_FAIL(err, GLOT_INTERNAL, "the frozen weights changed: SHA-256 %s before, %s after", job->frozen_before, after);
-    return glot_run_dir_put(job->dir, "frozen_sha256", json_pack("{s:s, s:s}", "before", job->frozen_before, "after", after), err);
+        return GLOT_FAIL(err, GLOT_INTERNAL, "the frozen weights changed: SHA-256 %s before, %s after",
+                         job->frozen_before, after);
+    return glot_run_dir_put(job->dir, "frozen_sha256",
+                            json_pack("{s:s, s:s}", "before", job->frozen_before, "after", after), err);
 }
 
 /* ---- the result ---- */
@@ -262,7 +276,8 @@ static glot_status save_model(glot_job *job, glot_error *err)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     glot_status status = glot_tokenizer_json(job->tokenizer, &json, &size, err);
     if (status == GLOT_OK)
-        status = glot_model_save(job->model, path, wanted == GLOT_RECIPE_DTYPE_AUTO ? NULL : &types[wanted], json, size, err);
+        status = glot_model_save(job->model, path, wanted == GLOT_RECIPE_DTYPE_AUTO ? NULL : &types[wanted],
+                                 json, size, err);
     glot_free(json);
     glot_free(path);
     return status;
@@ -289,9 +304,22 @@ static glot_status write_result(glot_job *job, glot_error *err)
 static glot_status load_results(json_t **out, const glot_job *job, glot_error *err)
 {
     char *path = glot_run_dir_join(job->dir, "results.json");
-    glot_status status = path ? glot_json_load_file(out, path, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_status status =
+        path ? glot_json_load_file(out, path, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     glot_free(path);
     return status;
+}
+
+/* What the job needs is told, and refused where it is not there, before anything expensive begins. */
+static glot_status plan(const glot_job *job, glot_error *err)
+{
+    const glot_job_view *view = job->options->view;
+    glot_plan p;
+    GLOT_TRY(glot_plan_make(&p, job->recipe, job->model, glot_job_text_ids(job, GLOT_PHASE_TRAIN), glot_job_text_ids(job, GLOT_PHASE_REVIEW),
+                            true, err));
+    if (view && view->on_plan)
+        view->on_plan(view->user, &p);
+    return glot_plan_check(&p, job->recipe, job->model, err);
 }
 
 /* ---- the story ---- */
@@ -301,10 +329,12 @@ static glot_status run_steps(glot_job *job, glot_error *err)
     const glot_recipe *r = job->recipe;
     bool is_review_alone = job->options->job == GLOT_JOB_REVIEW;
     GLOT_TRY(glot_job_text(job, err));
-    job->train_steps = is_review_alone ? 0 : glot_recipe_steps(&r->train, glot_job_text_ids(job, GLOT_PHASE_TRAIN));
+    job->train_steps =
+        is_review_alone ? 0 : glot_recipe_steps(&r->train, glot_job_text_ids(job, GLOT_PHASE_TRAIN));
     bool has_train = job->train_steps > 0;
     bool has_review = glot_recipe_steps(&r->review, glot_job_text_ids(job, GLOT_PHASE_REVIEW)) > 0;
 
+    GLOT_TRY(plan(job, err));
     GLOT_TRY(measure(job, "before", true, err));
     GLOT_TRY(upcycle(job, err));
     GLOT_TRY(hash_frozen(job->frozen_before, job, err));
@@ -329,7 +359,8 @@ static glot_status run(glot_job *job, json_t **results, glot_error *err)
     return results ? load_results(results, job, err) : GLOT_OK;
 }
 
-glot_status glot_expand(json_t **results, const glot_recipe *recipe, const glot_job_options *options, glot_error *err)
+glot_status glot_expand(json_t **results, const glot_recipe *recipe, const glot_job_options *options,
+                        glot_error *err)
 {
     glot_job job = {.recipe = recipe, .options = options};
     glot_status status = run(&job, results, err);

@@ -1,0 +1,102 @@
+/* cost.c: sums over the parameter table of a configuration. */
+#include "expand/cost.h"
+#include "base/memory.h"
+#include "model/params.h"
+
+static bool is_new(const glot_model_config *c, const glot_param_id *id)
+{
+    return id->role == GLOT_ROLE_ROUTER || id->role == GLOT_ROLE_LANGUAGE_GATE || (id->expert > 0 && c->n_experts[id->layer] > 1);
+}
+
+/* The rules of glot_set_trainable, for a model whose newest experts are all but the original. */
+static bool is_trained(const glot_model_config *c, const glot_param_id *id, glot_trainable what)
+{
+    bool is_router = id->role == GLOT_ROLE_ROUTER, is_expert = id->expert >= 0 && c->n_experts[id->layer] > 1;
+    switch (what) {
+    case GLOT_TRAIN_NEW_EXPERTS:
+        return is_router || (is_expert && id->expert > 0);
+    case GLOT_TRAIN_ALL_EXPERTS:
+        return is_router || is_expert;
+    case GLOT_TRAIN_ROUTERS:
+        return is_router || id->role == GLOT_ROLE_LANGUAGE_GATE;
+    case GLOT_TRAIN_ALL:
+        break;
+    }
+    return id->role != GLOT_ROLE_LANGUAGE_GATE && id->role != GLOT_ROLE_EXACT_EVIDENCE;
+}
+
+static int64_t elements_of(const glot_model_config *c, const glot_param_id *id)
+{
+    glot_tensor shape = glot_param_shape(c, id->role, id->layer);
+    return glot_tensor_elements(&shape);
+}
+
+/* How many tokens of one go through a matrix: a token takes K of E experts. */
+static double uses_of(const glot_model_config *c, const glot_param_id *id)
+{
+    if (id->expert < 0)
+        return 1.0;
+    int e = c->n_experts[id->layer], k = c->top_k < e ? c->top_k : e;
+    return (double)k / e;
+}
+
+static bool is_product(const glot_param_id *id)
+{
+    switch (id->role) {
+    case GLOT_ROLE_Q: case GLOT_ROLE_K: case GLOT_ROLE_V: case GLOT_ROLE_O: case GLOT_ROLE_ROUTER:
+    case GLOT_ROLE_GATE_PROJ: case GLOT_ROLE_UP_PROJ: case GLOT_ROLE_DOWN_PROJ: case GLOT_ROLE_LM_HEAD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The lowest layer that trains: what its own input would need is not computed, nor anything below it. */
+static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids, size_t n, glot_trainable what)
+{
+    int64_t lowest = what == GLOT_TRAIN_ALL ? -1 : c->n_layers;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i].layer >= 0 && ids[i].layer < lowest && is_trained(c, &ids[i], what))
+            lowest = ids[i].layer;
+    return lowest;
+}
+
+static double matrix_flops(const glot_model_config *c, const glot_param_id *id, glot_trainable what, int64_t lowest)
+{
+    bool has_input_gradient = id->layer < 0 || id->layer > lowest || (id->layer == lowest && id->role == GLOT_ROLE_DOWN_PROJ);
+    double products = 1.0 + has_input_gradient + is_trained(c, id, what);
+    return 2.0 * products * uses_of(c, id) * (double)elements_of(c, id);
+}
+
+static double attention_flops(const glot_model_config *c, int64_t length, int64_t lowest)
+{
+    double pairs = (double)length / 2.0 * (double)(c->n_heads * c->head_dim);
+    double back = (double)(lowest < 0 ? c->n_layers : c->n_layers - lowest - 1);
+    if (back < 0.0)
+        back = 0.0;
+    return 2.0 * pairs * (2.0 * (double)c->n_layers + 5.0 * back); /* scores, values; backward: scores again, dP, dQ, dK, dV */
+}
+
+glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_trainable what, int64_t length, glot_error *err)
+{
+    glot_param_id *ids = NULL;
+    size_t n = 0;
+    GLOT_TRY(glot_param_list(&ids, &n, c, err));
+    int64_t lowest = lowest_layer(c, ids, n, what);
+    *out = (glot_cost){0};
+    for (size_t i = 0; i < n; i++) {
+        uint64_t elements = (uint64_t)elements_of(c, &ids[i]);
+        out->n_parameters += elements;
+        out->n_new += is_new(c, &ids[i]) ? elements : 0;
+        out->n_trained += is_trained(c, &ids[i], what) ? elements : 0;
+        if (is_product(&ids[i]))
+            out->flops_per_token += matrix_flops(c, &ids[i], what, lowest);
+    }
+    if (c->has_tied_embeddings) { /* the head is the embedding's matrix */
+        glot_param_id head = {GLOT_ROLE_EMBEDDING, -1, -1};
+        out->flops_per_token += matrix_flops(c, &head, what, lowest);
+    }
+    out->flops_per_token += attention_flops(c, length, lowest);
+    glot_free(ids);
+    return GLOT_OK;
+}

@@ -1,0 +1,276 @@
+/* plan.c: the numbers of a job from shapes alone: nothing of the expanded model is allocated. */
+#include "job/plan.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/progress.h"
+#include "expand/cost.h"
+#include "text/document_reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 60-110 MB on the demo. */
+static const uint64_t OTHER_BYTES = (uint64_t)96 << 20;
+
+/* ---- the expanded model's configuration ---- */
+
+static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    *c = model->config;
+    if (c->is_expanded)
+        return GLOT_OK;
+    bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
+    if (is_listed && (int64_t)r->experts.list.n != c->n_layers)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "%s: experts.list has %zu numbers, but '%s' has %" PRId64 " layers", r->path, r->experts.list.n,
+                         r->base, c->n_layers);
+    c->top_k = (int)r->experts.top_k;
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        c->n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
+        if (c->n_experts[l] > 1)
+            c->is_expanded = true;
+    }
+    return GLOT_OK;
+}
+
+/* ---- memory ---- */
+
+static void count_weights(glot_plan *p, const glot_model *model)
+{
+    for (size_t i = 0; i < model->n_params; i++) {
+        const glot_param *w = model->params[i];
+        p->n_base += (uint64_t)glot_tensor_elements(&w->weight);
+        *(w->is_owned ? &p->owned_bytes : &p->mapped_bytes) += glot_tensor_bytes(&w->weight);
+    }
+}
+
+static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const glot_model *shadow, glot_phase phase, uint64_t ids,
+                              glot_error *err)
+{
+    const glot_recipe_stage *s = glot_recipe_stage_of(r, phase);
+    glot_trainable what = phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : (glot_trainable)s->trainable.what;
+    glot_cost cost;
+    out->steps = glot_recipe_steps(s, ids);
+    if (out->steps == 0)
+        return GLOT_OK;
+    glot_train_settings settings = glot_recipe_settings(r, phase);
+    settings.steps = out->steps;
+    GLOT_TRY(glot_cost_of(&cost, &shadow->config, what, settings.length, err));
+    GLOT_TRY(glot_trainer_measure(&out->memory, shadow, &settings, err));
+    out->tokens = (uint64_t)(out->steps * settings.batch * settings.length);
+    out->n_trained = cost.n_trained;
+    out->flops_per_token = cost.flops_per_token;
+    out->memory.gradients = (size_t)cost.n_trained * glot_dtype_block_bytes(shadow->be->real);
+    out->memory.moments = 2 * out->memory.gradients;
+    return GLOT_OK;
+}
+
+static uint64_t stage_bytes(const glot_plan_stage *s)
+{
+    return (uint64_t)s->memory.gradients + s->memory.moments + s->memory.workspace + s->memory.host;
+}
+
+static uint64_t read_number(const char *path, const char *key)
+{
+    char line[256];
+    uint64_t value = UINT64_MAX;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        const char *digits = line + (key ? strlen(key) : 0);
+        if (key && strncmp(line, key, strlen(key)) != 0)
+            continue;
+        char *end;
+        uint64_t found = strtoull(digits, &end, 10);
+        if (end != digits)
+            value = found;
+        break;
+    }
+    if (f)
+        fclose(f);
+    return value;
+}
+
+/* What the system says is available, and what the control group still allows. */
+static uint64_t available_memory(void)
+{
+    uint64_t available = read_number("/proc/meminfo", "MemAvailable:");
+    available = available == UINT64_MAX ? UINT64_MAX : available * 1024;
+    static const char *const limits[][2] = {{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+                                            {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t limit = read_number(limits[i][0], NULL), used = read_number(limits[i][1], NULL);
+        if (limit != UINT64_MAX && used != UINT64_MAX && limit > used && limit - used < available)
+            available = limit - used;
+    }
+    return available;
+}
+
+/* ---- speed ---- */
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Operations a second of the model's own FFN product on 512 rows, the best of what fits into a quarter of a second. */
+static glot_status measure_product(double *flops_per_s, const glot_model *model, glot_error *err)
+{
+    enum { ROWS = 512 };
+    glot_backend *be = model->be;
+    const glot_tensor *w = &model->layers[0].gate_proj[0]->weight;
+    glot_tensor x = glot_tensor_2d(be->real, ROWS, w->shape[1]), y = glot_tensor_2d(be->real, ROWS, w->shape[0]);
+    glot_pool pool;
+    glot_limits limits = {.max_tokens = ROWS, .max_keys = 1, .max_segments = 1, .max_width = w->shape[0] > w->shape[1] ? w->shape[0] : w->shape[1],
+                          .max_head_dim = 1, .max_experts = 1, .max_top_k = 1};
+    GLOT_TRY(be->reserve(be, &limits, err));
+    GLOT_TRY(glot_pool_init(&pool, be, glot_tensor_bytes(&x) + glot_tensor_bytes(&y) + 128, "a measurement", err));
+    glot_pool_take(&pool, &x);
+    glot_pool_take(&pool, &y);
+    be->zero(be, &x);
+    double began = now_seconds(), best = 1e30;
+    while (now_seconds() - began < 0.25) {
+        double start = now_seconds();
+        glot_op_linear(be, &y, &x, w, NULL);
+        double took = now_seconds() - start;
+        best = took < best ? took : best;
+    }
+    glot_pool_release(&pool);
+    *flops_per_s = 2.0 * ROWS * (double)glot_tensor_elements(w) / best;
+    return GLOT_OK;
+}
+
+/* ---- the plan ---- */
+
+static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    size_t real = glot_dtype_block_bytes(model->be->real);
+    uint64_t review_bytes = 3 * p->review.n_trained * real;
+    p->checkpoint_bytes = 3 * p->train.n_trained * real;
+    p->model_bytes = p->mapped_bytes + p->owned_bytes;
+    /* the one being written stands beside those kept; the review's come beside stage 1's last */
+    uint64_t train_disk = p->checkpoint_bytes * (uint64_t)(r->train.keep + 1);
+    uint64_t later_disk = p->checkpoint_bytes * (uint64_t)r->train.keep + review_bytes * (uint64_t)(r->review.keep + 1) + p->model_bytes;
+    p->disk_bytes = train_disk > later_disk ? train_disk : later_disk;
+    return glot_disk_free(&p->disk_free_bytes, r->output, err);
+}
+
+glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, uint64_t train_ids, uint64_t review_ids,
+                           bool measure_speed, glot_error *err)
+{
+    glot_plan p = {0};
+    glot_model shadow = *model; /* the same backend and parameters, the expanded shape */
+    glot_cost cost;
+    GLOT_TRY(expanded_config(&shadow.config, r, model, err));
+    count_weights(&p, model);
+    GLOT_TRY(glot_cost_of(&cost, &shadow.config, GLOT_TRAIN_NEW_EXPERTS, 2, err));
+    p.n_parameters = cost.n_parameters;
+    p.n_new = cost.n_parameters - p.n_base;
+    p.owned_bytes += p.n_new * glot_dtype_block_bytes(model->be->real);
+    GLOT_TRY(plan_stage(&p.train, r, &shadow, GLOT_PHASE_TRAIN, train_ids, err));
+    GLOT_TRY(plan_stage(&p.review, r, &shadow, GLOT_PHASE_REVIEW, review_ids, err));
+    uint64_t train = stage_bytes(&p.train), review = stage_bytes(&p.review);
+    p.peak_bytes = p.mapped_bytes + p.owned_bytes + (train > review ? train : review) + OTHER_BYTES;
+    p.available_bytes = available_memory();
+    GLOT_TRY(plan_disk(&p, r, model, err));
+    if (measure_speed) {
+        GLOT_TRY(measure_product(&p.flops_per_s, model, err));
+        p.seconds = ((double)p.train.tokens * p.train.flops_per_token + (double)p.review.tokens * p.review.flops_per_token) / p.flops_per_s;
+    }
+    *out = p;
+    return GLOT_OK;
+}
+
+/* The largest micro_batch, halved again and again, whose stage fits; 0: none. */
+static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_phase phase)
+{
+    glot_model shadow = *model;
+    glot_train_settings settings = glot_recipe_settings(r, phase);
+    const glot_plan_stage *stage = phase == GLOT_PHASE_TRAIN ? &p->train : &p->review;
+    uint64_t weights = p->mapped_bytes + p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
+    if (expanded_config(&shadow.config, r, model, NULL) != GLOT_OK)
+        return 0;
+    for (settings.steps = 1; settings.micro_batch > 0; settings.micro_batch /= 2) {
+        glot_train_memory memory;
+        if (glot_trainer_measure(&memory, &shadow, &settings, NULL) != GLOT_OK)
+            return 0;
+        if (weights + memory.workspace + memory.host <= p->available_bytes)
+            return settings.micro_batch;
+    }
+    return 0;
+}
+
+glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    char needed[32], there[32];
+    if (p->peak_bytes > p->available_bytes) {
+        bool is_train = stage_bytes(&p->train) >= stage_bytes(&p->review);
+        int64_t fits = fitting_micro_batch(p, r, model, is_train ? GLOT_PHASE_TRAIN : GLOT_PHASE_REVIEW);
+        glot_bytes_text(p->peak_bytes, needed);
+        glot_bytes_text(p->available_bytes, there);
+        if (fits)
+            return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s is available; %s.micro_batch: %" PRId64 " would fit", needed, there,
+                             is_train ? "train" : "review", fits);
+        return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s is available; no micro_batch would fit, fewer experts might", needed, there);
+    }
+    if (p->disk_bytes > p->disk_free_bytes) {
+        glot_bytes_text(p->disk_bytes, needed);
+        glot_bytes_text(p->disk_free_bytes, there);
+        return GLOT_FAIL(err, GLOT_NO_SPACE, "'%s': the job needs up to %s of disk and %s is free; fewer checkpoints (train.keep) need less", r->output,
+                         needed, there);
+    }
+    return GLOT_OK;
+}
+
+static glot_status count_language(uint64_t *ids, const glot_recipe_language *l, const glot_tokenizer *t, glot_error *err)
+{
+    glot_document_reader *reader = NULL;
+    glot_corpus_options options = glot_corpus_options_default();
+    glot_document d = {0};
+    glot_status status = glot_document_reader_open(&reader, l->name, (const char *const *)l->train.items, l->train.n, t, &options, 0, err);
+    while (status == GLOT_OK && (status = glot_document_reader_next(reader, &d, err)) == GLOT_OK && d.ids)
+        *ids += (uint64_t)d.n_ids + 1;
+    glot_document_reader_close(reader);
+    return status;
+}
+
+/* ids (documents and their EOS) of one epoch of a stage, counted by tokenizing the text. */
+static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase phase, glot_error *err)
+{
+    const glot_recipe_stage *s = glot_recipe_stage_of(r, phase);
+    glot_tokenizer *t = NULL;
+    *ids = 0;
+    if (!(s->epochs > 0.0))
+        return GLOT_OK;
+    GLOT_TRY(glot_tokenizer_open_model(&t, r->base, err));
+    glot_status status = GLOT_OK;
+    for (size_t i = 0; i < r->n_languages && status == GLOT_OK; i++) {
+        const glot_recipe_language *l = &r->languages[i];
+        uint64_t n = 0;
+        if (glot_recipe_trains_on(s, l))
+            status = count_language(&n, l, t, err);
+        *ids += n;
+    }
+    glot_tokenizer_close(t);
+    return status;
+}
+
+glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *err)
+{
+    glot_backend *be = NULL;
+    glot_model *model = NULL;
+    uint64_t train_ids = 0, review_ids = 0;
+    GLOT_TRY(glot_cpu_backend_create(&be, (int)r->threads, NULL, err));
+    glot_status status = glot_model_open(&model, be, r->base, err);
+    if (status == GLOT_OK)
+        status = count_ids(&train_ids, r, GLOT_PHASE_TRAIN, err);
+    if (status == GLOT_OK)
+        status = count_ids(&review_ids, r, GLOT_PHASE_REVIEW, err);
+    if (status == GLOT_OK)
+        status = glot_plan_make(out, r, model, train_ids, review_ids, true, err);
+    glot_model_close(model);
+    glot_backend_close(be);
+    return status;
+}
