@@ -236,6 +236,8 @@ static void test_disk_failures(void **state)
         if (status != GLOT_OK) {
             assert_true(status == GLOT_NO_SPACE || status == GLOT_IO);
             assert_int_equal(count_temporary(dir), 0);
+            if (glot_path_exists(path_of(dir, "config.json"))) /* written last: the rest is whole */
+                assert_true(is_model(dir));
         } else
             assert_true(is_model(dir));
         remove_temp_dir(dir);
