@@ -9,11 +9,18 @@ static const double TOLERANCE = 1e-4;
 
 static glot_backend *backend;
 
-static int open_backend(void **state)
+static int open_reference(void **state)
 {
     glot_error err = {0};
     (void)state;
     return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
+}
+
+static int open_cpu(void **state)
+{
+    glot_error err = {0};
+    (void)state;
+    return glot_cpu_backend_create(&backend, 2, NULL, &err) == GLOT_OK ? 0 : -1;
 }
 
 static int close_backend(void **state)
@@ -127,5 +134,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_hugging_face_models),
                                        cmocka_unit_test(test_gguf_models),
                                        cmocka_unit_test(test_wrong_settings_show)};
-    return cmocka_run_group_tests(tests, open_backend, close_backend);
+    int n_failed = cmocka_run_group_tests_name("reference", tests, open_reference, close_backend);
+    return n_failed + cmocka_run_group_tests_name("cpu", tests, open_cpu, close_backend);
 }
