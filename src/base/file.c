@@ -416,6 +416,14 @@ glot_status glot_file_copy(const char *to, const char *from, glot_error *err)
     return status;
 }
 
+glot_status glot_path_rename(const char *from, const char *to, glot_error *err)
+{
+    if (try_rename(from, to) == 0)
+        return GLOT_OK;
+    glot_status status = glot_fail_errno(err, errno, "rename to", to);
+    return err ? glot_error_prefix(err, "'%s'", from) : status;
+}
+
 glot_status glot_dir_sync(const char *path, glot_error *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -61,6 +61,8 @@ bool glot_path_exists(const char *path);
 bool glot_path_is_dir(const char *path);
 glot_status glot_dir_make(const char *path, glot_error *err);          /* with parents; existing is fine */
 glot_status glot_dir_sync(const char *path, glot_error *err);          /* fsync of the folder itself */
+/* A file or folder under another name on the same file system; a file of that name is replaced. Flushes nothing. */
+glot_status glot_path_rename(const char *from, const char *to, glot_error *err);
 glot_status glot_dir_remove(const char *path, glot_error *err);        /* with everything in it; missing is fine */
 glot_status glot_file_copy(const char *to, const char *from, glot_error *err); /* atomic as above */
 /* Names in a folder without "." and "..", sorted; the caller frees with glot_dir_list_free. */

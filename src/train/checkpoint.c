@@ -2,7 +2,7 @@
  * follows from the step; frozen weights are the base's and are only hashed.
  *
  * Crash safety: the folder is written under another name, every file fsynced, then renamed. A reader sees the old folder, the new one, or (between
- * removing the old and renaming the new of the same name) neither, never a half. Runs give each step a folder of its own, so nothing is replaced.
+ * putting the old aside as DIR.old-PID and renaming the new of the same name) neither, never a half. Runs give each step a folder of its own, so nothing is replaced.
  */
 #include "train/train.h"
 #include "base/memory.h"
@@ -180,13 +180,8 @@ static glot_status save_files(const char *dir, const glot_trainer *t, const char
     return status;
 }
 
-/* Puts the finished folder in place of DIR. */
-static glot_status move_into_place(const char *temporary, const char *dir, glot_error *err)
+static glot_status sync_parent(const char *dir, glot_error *err)
 {
-    GLOT_TRY(glot_dir_sync(temporary, err));
-    GLOT_TRY(glot_dir_remove(dir, err));
-    if (rename(temporary, dir) != 0)
-        return GLOT_FAIL(err, GLOT_IO, "cannot rename '%s' to '%s': %m", temporary, dir);
     char *parent = glot_path_dir(dir);
     if (!parent)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
@@ -195,23 +190,42 @@ static glot_status move_into_place(const char *temporary, const char *dir, glot_
     return status;
 }
 
+/* Puts the finished folder in place of DIR. An older DIR waits under the name `aside` and comes back where anything fails. */
+static glot_status move_into_place(const char *temporary, const char *dir, const char *aside, glot_error *err)
+{
+    GLOT_TRY(glot_dir_sync(temporary, err));
+    bool had_older = glot_path_exists(dir);
+    if (had_older)
+        GLOT_TRY(glot_path_rename(dir, aside, err));
+    glot_status status = glot_path_rename(temporary, dir, err);
+    bool is_moved = status == GLOT_OK;
+    if (is_moved)
+        status = sync_parent(dir, err);
+    if (status != GLOT_OK && is_moved)
+        glot_dir_remove(dir, NULL);
+    if (status != GLOT_OK && had_older)
+        glot_path_rename(aside, dir, NULL);
+    return status != GLOT_OK || !had_older ? status : glot_dir_remove(aside, err);
+}
+
 glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const char *frozen_sha256, const json_t *extra,
                                  glot_error *err)
 {
-    glot_str temporary = {0};
+    glot_status status = GLOT_OK;
+    glot_str temporary = {0}, aside = {0};
     glot_str_printf(&temporary, "%s.tmp-%ld", dir, (long)getpid());
-    glot_status status = glot_str_check(&temporary, "a path", err);
-    if (status == GLOT_OK)
-        status = glot_dir_remove(temporary.data, err);
-    if (status == GLOT_OK)
-        status = glot_dir_make(temporary.data, err);
-    if (status == GLOT_OK)
-        status = save_files(temporary.data, t, frozen_sha256, extra, err);
-    if (status == GLOT_OK)
-        status = move_into_place(temporary.data, dir, err);
+    glot_str_printf(&aside, "%s.old-%ld", dir, (long)getpid());
+    GLOT_TRY_OUT(glot_str_check(&temporary, "a path", err));
+    GLOT_TRY_OUT(glot_str_check(&aside, "a path", err));
+    GLOT_TRY_OUT(glot_dir_remove(temporary.data, err));
+    GLOT_TRY_OUT(glot_dir_make(temporary.data, err));
+    GLOT_TRY_OUT(save_files(temporary.data, t, frozen_sha256, extra, err));
+    GLOT_TRY_OUT(move_into_place(temporary.data, dir, aside.data, err));
+out:
     if (status != GLOT_OK && temporary.data)
         glot_dir_remove(temporary.data, NULL);
     glot_str_release(&temporary);
+    glot_str_release(&aside);
     return status;
 }
 
@@ -344,6 +358,7 @@ static glot_status load_mix(const json_t *state, glot_trainer *t, const char *pa
 {
     const json_t *mix = json_object_get(state, "mix");
     glot_mix_state s = {0};
+    glot_status status;
     int64_t document, offset;
     GLOT_TRY(load_counts(mix, "tokens", s.tokens, t->n_languages, path, err));
     GLOT_TRY(load_counts(mix, "epoch", s.epoch, t->n_languages, path, err));
@@ -353,7 +368,8 @@ static glot_status load_mix(const json_t *state, glot_trainer *t, const char *pa
     GLOT_TRY(glot_json_get_int(mix, "offset", &offset, path, err));
     s.document = (uint64_t)document;
     s.offset = (uint64_t)offset;
-    return glot_mix_set_state(t->mix, &s, err);
+    status = glot_mix_set_state(t->mix, &s, err);
+    return status != GLOT_OK && err ? glot_error_prefix(err, "'%s'", path) : status;
 }
 
 static glot_status load_state(const json_t *state, glot_trainer *t, const char *frozen_sha256, const char *path, glot_error *err)
