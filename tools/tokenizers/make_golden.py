@@ -310,6 +310,8 @@ def write_nfc():
     rng, nfc = random.Random(4), normalizers.NFC()
     marks = POOLS[2], POOLS[12], range(0x5B0, 0x5C0), range(0x1DF0, 0x1DFB), range(0x1100, 0x1200), range(0xAC00, 0xAC60)
     texts = ["".join(chr(rng.choice(rng.choice(marks))) for _ in range(rng.randrange(1, 12))) for _ in range(200)]
+    bases, accents = "aeouyAEIO", "\u0300\u0301\u0302\u0303\u0304\u0308\u030d\u0316\u031b\u0323\u0327\u0331\u0345"
+    texts += [rng.choice(bases) + "".join(rng.choices(accents, k=rng.randrange(1, 6))) for _ in range(200)]
     texts += [text for text in some_texts() if nfc.normalize_str(text) != text]
     write_json("nfc.json", [[text, nfc.normalize_str(text)] for text in texts])
 

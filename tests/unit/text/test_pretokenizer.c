@@ -21,10 +21,10 @@ static size_t common_text(glot_rng *rng, char *out)
             n += glot_utf8_encode(out + n, code);
     }
     /* Contractions, in any case. */
-    static const char *const tails[] = {"'s",      "'S", "'ll", "'Ll", "'re'VE",
-                                        "'\u017f", "'x", "'",   "''d", " 'm "};
+    static const char *const tails[] = {"'s", "'S", "'ll", "'Ll",  "'re'VE",  "'\u017f",
+                                        "'x", "'",  "''d", " 'm ", "'\u017fx"};
     if (glot_rng_below(rng, 2)) {
-        const char *tail = tails[glot_rng_below(rng, 10)];
+        const char *tail = tails[glot_rng_below(rng, sizeof tails / sizeof tails[0])];
         memcpy(out + n, tail, strlen(tail));
         n += strlen(tail);
     }

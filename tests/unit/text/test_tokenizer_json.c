@@ -219,6 +219,79 @@ static void test_what_is_accepted(void **state)
     assert_text_ids(SETTING("\"unk_token\":\"<u>\",\"fuse_unk\":true"), "axyb", (int32_t[]){0, 3, 1}, 3);
 }
 
+/* Without a split a text is cut where no merge reaches across; not where a byte's token merges, nor through a
+ * token that ignore_merges finds whole. */
+static void test_cuts_change_nothing(void **state)
+{
+    (void)state;
+    glot_str vocabulary = {0}, json = {0};
+    glot_str_puts(&vocabulary, "{\"a\":256,\"b\":257,\"ab\":258,\"<0x43>b\":259,\"ba\":260");
+    for (int i = 0; i < 256; i++)
+        glot_str_printf(&vocabulary, ",\"<0x%02X>\":%d", i, i);
+    static const char *const heads[] = {"\"merges\":[\"a b\"]", "\"merges\":[\"a b\",\"<0x43> b\"]",
+                                        "\"merges\":[\"a b\"],\"ignore_merges\":true"};
+    static const int32_t ids[][4] = {{0x43, 257, 256}, {259, 256}, {0x43, 257, 256}};
+    static const size_t n_ids[] = {3, 2, 3};
+    for (size_t i = 0; i < 3; i++) {
+        glot_str_reset(&json);
+        glot_str_printf(&json, "{\"model\":{\"byte_fallback\":true,%s,\"vocab\":%s}}}", heads[i],
+                        vocabulary.data);
+        assert_text_ids(json.data, "Cba", ids[i], n_ids[i]);
+        assert_text_ids(json.data, "ba", i == 2 ? (int32_t[]){260} : (int32_t[]){257, 256}, i == 2 ? 1 : 2);
+    }
+    glot_str_release(&json);
+    glot_str_release(&vocabulary);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    assert_text_ids("{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"vocab\":{\"\u0120\":0,\"a\":1},"
+                    "\"merges\":[]}}",
+                    "a a", (int32_t[]){0, 1, 0, 1}, 4);
+    assert_text_ids(
+        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"b\"},\"content\":\"ab\"},"
+        "\"added_tokens\":[{\"content\":\"b\",\"id\":1}]," MODEL "}",
+        "b", (int32_t[]){1}, 1);
+}
+
+/* A token that takes the space behind it, in nothing but spaces, as each of them is found inside what the one
+ * before took. */
+static void test_nothing_but_tokens_that_strip(void **state)
+{
+    (void)state;
+    enum { N = 1 << 20 };
+    char *text = malloc(N);
+    assert_non_null(text);
+    memset(text, ' ', N);
+    static const char json[] =
+        WITH("added_tokens", "[{\"content\":\" \",\"id\":4,\"normalized\":false,\"rstrip\":true}]");
+    glot_tokenizer *t = NULL;
+    const int32_t *ids;
+    size_t n;
+    assert_int_equal(glot_tokenizer_parse(&t, json, strlen(json), "t.json", NULL), GLOT_OK);
+    glot_encoder *e = new_encoder(t);
+    assert_int_equal(glot_encode(e, text, N, &ids, &n, NULL), GLOT_OK);
+    assert_int_equal(n, N);
+    glot_encoder_free(e);
+    glot_tokenizer_close(t);
+    free(text);
+}
+
+static void test_a_token_named_twice(void **state)
+{
+    (void)state;
+    static const char json[] =
+        WITH("added_tokens", "[{\"content\":\"ab\",\"id\":2,\"special\":true,\"lstrip\":true},"
+                             "{\"content\":\"ab\",\"id\":2,\"special\":false}]");
+    glot_tokenizer *t = NULL;
+    assert_int_equal(glot_tokenizer_parse(&t, json, strlen(json), "t.json", NULL), GLOT_OK);
+    assert_int_equal(t->n_added, 1);
+    assert_true(glot_tokenizer_is_special(t, 2));
+    assert_false(t->added[0].lstrip);
+    glot_tokenizer_close(t);
+}
+
 static void count_warning(void *user, glot_log_level level, const char *message)
 {
     (void)message;
@@ -285,6 +358,8 @@ static void test_hash(void **state)
         MERGES("[\"a b\"]"), MERGES("[[\"a\",\"b\"]]"), WITH("decoder", "{\"type\":\"ByteLevel\"}"),
         "{" MODEL_HEAD "{\"ab\":2,\"b\":1,\"<u>\":3,\"a\":0},\"merges\":[\"a b\"]}}"};
     static const char *const others[] = {
+        VOCABULARY("{\"a\":0,\"b\":1,\"ac\":2,\"<u>\":3}"),
+
         MERGES("[]"),
         VOCABULARY("{\"a\":0,\"b\":1,\"ab\":2,\"<u>\":4}"),
         SETTING("\"unk_token\":\"<u>\""),
@@ -461,6 +536,10 @@ int main(void)
         cmocka_unit_test(test_deep_nesting),
         cmocka_unit_test(test_too_many_stages),
         cmocka_unit_test(test_what_is_accepted),
+        cmocka_unit_test(test_cuts_change_nothing),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_nothing_but_tokens_that_strip),
+        cmocka_unit_test(test_a_token_named_twice),
         cmocka_unit_test(test_ids_of_added_tokens),
         cmocka_unit_test(test_what_a_tokenizer_says),
         cmocka_unit_test(test_hash),
