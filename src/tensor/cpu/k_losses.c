@@ -167,16 +167,24 @@ void GLOT_KERNEL(lpr_loss)(glot_backend *be, const glot_tensor *loss, const glot
     }
 }
 
+/* z = exp(z - max); returns it. */
+static inline v16 exponential_step(float *z, int64_t left, v16 max)
+{
+    v16 e = row_exp(z, left, max);
+    row_store(z, e, left);
+    return e;
+}
+
 /* z becomes exp(z - max); its softmax is returned. */
-static row_softmax exponentials(float *z, int64_t n)
+ROW_FLAT static row_softmax exponentials(float *z, int64_t n)
 {
     row_softmax s = {.max = row_max(z, n)};
     v16 sum = v16_zero(), max = v16_set1(s.max);
-    for (int64_t i = 0; i < n; i += 16) {
-        v16 e = v16_exp(v16_sub(row_load(z + i, n - i), max));
-        row_store(z + i, e, n - i);
-        sum = v16_add(sum, row_keep(e, n - i, 0.0f));
-    }
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        sum = v16_add(sum, exponential_step(z + i, 16, max));
+    if (i < n)
+        sum = v16_add(sum, exponential_step(z + i, n - i, max));
     s.sum = v16_fold_sum(sum);
     return s;
 }

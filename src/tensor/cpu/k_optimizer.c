@@ -6,24 +6,36 @@ enum {
     CHUNKS = 1024 /* in flight: their sums wait on the stack */
 };
 
-typedef float floats8 __attribute__((vector_size(32)));
-typedef double doubles8 __attribute__((vector_size(64)));
+typedef float floats4 __attribute__((vector_size(16)));
+typedef double doubles4 __attribute__((vector_size(32)));
 
-/* Sixteen lanes as everywhere, in two halves. */
+/* Sixteen lanes as everywhere, four to a vector. */
+typedef struct double_lanes {
+    doubles4 four[4];
+} double_lanes;
+
+/* lanes += x, or x^2, of 16 elements. */
+static inline void add_16(double_lanes *lanes, const float *x, bool is_squared)
+{
+    for (int i = 0; i < 4; i++) {
+        floats4 narrow;
+        memcpy(&narrow, x + 4 * i, sizeof narrow);
+        doubles4 value = __builtin_convertvector(narrow, doubles4);
+        lanes->four[i] += is_squared ? value * value : value;
+    }
+}
+
 static double chunk_sum(const float *x, int64_t n, bool is_squared)
 {
-    doubles8 lanes[2] = {{0}, {0}};
-    for (int64_t i = 0; i < n; i += 8) {
-        floats8 narrow = {0};
-        memcpy(&narrow, x + i, (size_t)row_min(8, n - i) * sizeof *x);
-        doubles8 value = __builtin_convertvector(narrow, doubles8);
-        lanes[i / 8 % 2] += is_squared ? value * value : value;
-    }
-    doubles8 sum = lanes[0] + lanes[1];
-    for (int half = 4; half; half /= 2)
-        for (int i = 0; i < half; i++)
-            sum[i] += sum[i + half];
-    return sum[0];
+    double_lanes lanes = {{{0}}};
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        add_16(&lanes, x + i, is_squared);
+    float rest[16] = {0};
+    memcpy(rest, x + i, (size_t)(n - i) * sizeof *x);
+    add_16(&lanes, rest, is_squared);
+    doubles4 sum = (lanes.four[0] + lanes.four[2]) + (lanes.four[1] + lanes.four[3]); /* 8, then 4 apart */
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
 void GLOT_KERNEL(sum)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, bool is_squared)
@@ -62,11 +74,12 @@ static adamw_lanes lanes_of(const glot_adamw *s)
                          .minus_step = v16_set1(-(float)(s->lr / correction1))};
 }
 
-/* Up to 16 elements; see ref/optimizer.c. */
-static void adamw_16(float *w, const float *g, float *m, float *v, const adamw_lanes *s, int64_t left)
+/* See ref/optimizer.c. */
+static inline void adamw_step(float *w, const float *g, float *m, float *v, const adamw_lanes *s,
+                              int64_t left)
 {
-    v16 gradient = v16_mul(row_load(g, left), s->grad_scale), mean = row_load(m, left),
-        square = row_load(v, left);
+    v16 gradient = v16_mul(row_load(g, left), s->grad_scale);
+    v16 mean = row_load(m, left), square = row_load(v, left);
     mean = v16_fma(s->new1, v16_sub(gradient, mean), mean);
     square = v16_fma(v16_mul(s->new2, gradient), gradient, v16_mul(s->beta2, square));
     v16 denominator = v16_fma(v16_sqrt(square), s->root_scale, s->eps);
@@ -74,6 +87,16 @@ static void adamw_16(float *w, const float *g, float *m, float *v, const adamw_l
     row_store(m, mean, left);
     row_store(v, square, left);
     row_store(w, v16_fma(s->minus_step, v16_div(mean, denominator), weight), left);
+}
+
+ROW_FLAT static void adamw_block(float *w, const float *g, float *m, float *v, const adamw_lanes *s,
+                                 int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        adamw_step(w + i, g + i, m + i, v + i, s, 16);
+    if (i < n)
+        adamw_step(w + i, g + i, m + i, v + i, s, n - i);
 }
 
 void GLOT_KERNEL(adamw)(glot_backend *be, const glot_tensor *w, const glot_tensor *g, const glot_tensor *m,
@@ -86,6 +109,6 @@ void GLOT_KERNEL(adamw)(glot_backend *be, const glot_tensor *w, const glot_tenso
     const adamw_lanes lanes = lanes_of(settings);
 #pragma omp parallel for num_threads(glot_cpu_team(be, n)) schedule(static)
     for (int64_t block = 0; block < n; block += ROW_BLOCK)
-        for (int64_t i = block; i < row_min(block + ROW_BLOCK, n); i += 16)
-            adamw_16(weights + i, gradients + i, means + i, squares + i, &lanes, n - i);
+        adamw_block(weights + block, gradients + block, means + block, squares + block, &lanes,
+                    row_min(ROW_BLOCK, n - block));
 }

@@ -193,6 +193,21 @@ static v16 sigmoid(v16 x)
     return v16_div(one, v16_add(one, v16_exp(v16_sub(v16_zero(), x))));
 }
 
+static inline void swiglu_step(float *y, const float *gate, const float *up, int64_t left)
+{
+    v16 g = row_load(gate, left);
+    row_store(y, v16_mul(v16_mul(g, sigmoid(g)), row_load(up, left)), left);
+}
+
+ROW_FLAT static void swiglu_block(float *y, const float *gate, const float *up, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        swiglu_step(y + i, gate + i, up + i, 16);
+    if (i < n)
+        swiglu_step(y + i, gate + i, up + i, n - i);
+}
+
 void GLOT_KERNEL(swiglu)(glot_backend *be, const glot_tensor *out, const glot_tensor *gate,
                          const glot_tensor *up)
 {
@@ -202,13 +217,30 @@ void GLOT_KERNEL(swiglu)(glot_backend *be, const glot_tensor *out, const glot_te
     GLOT_ASSERT(glot_tensor_elements(gate) == n && glot_tensor_elements(up) == n);
 #pragma omp parallel for num_threads(glot_cpu_team(be, n)) schedule(static)
     for (int64_t block = 0; block < n; block += ROW_BLOCK)
-        for (int64_t i = block; i < row_min(block + ROW_BLOCK, n); i += 16) {
-            v16 g = row_load(gates + i, n - i);
-            row_store(y + i, v16_mul(v16_mul(g, sigmoid(g)), row_load(ups + i, n - i)), n - i);
-        }
+        swiglu_block(y + block, gates + block, ups + block, row_min(ROW_BLOCK, n - block));
 }
 
 /* silu'(g) = s (1 + g (1 - s)), s = sigmoid(g). */
+static inline void swiglu_backward_step(float *d_gate, float *d_up, const float *d_out, const float *gate,
+                                        const float *up, int64_t left)
+{
+    v16 one = v16_set1(1.0f), d = row_load(d_out, left), g = row_load(gate, left), s = sigmoid(g);
+    v16 slope = v16_mul(s, v16_fma(g, v16_sub(one, s), one));
+    v16 through_gate = v16_mul(v16_mul(d, row_load(up, left)), slope);
+    row_store(d_up, v16_mul(d, v16_mul(g, s)), left);
+    row_store(d_gate, through_gate, left);
+}
+
+ROW_FLAT static void swiglu_backward_block(float *d_gate, float *d_up, const float *d_out, const float *gate,
+                                           const float *up, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        swiglu_backward_step(d_gate + i, d_up + i, d_out + i, gate + i, up + i, 16);
+    if (i < n)
+        swiglu_backward_step(d_gate + i, d_up + i, d_out + i, gate + i, up + i, n - i);
+}
+
 void GLOT_KERNEL(swiglu_backward)(glot_backend *be, const glot_tensor *d_gate, const glot_tensor *d_up,
                                   const glot_tensor *d_out, const glot_tensor *gate, const glot_tensor *up)
 {
@@ -217,15 +249,8 @@ void GLOT_KERNEL(swiglu_backward)(glot_backend *be, const glot_tensor *d_gate, c
     float *d_gates = row_floats(d_gate), *d_ups = row_floats(d_up);
     GLOT_ASSERT(glot_tensor_elements(d_gate) == n && glot_tensor_elements(d_up) == n &&
                 glot_tensor_elements(gate) == n && glot_tensor_elements(up) == n);
-    v16 one = v16_set1(1.0f);
 #pragma omp parallel for num_threads(glot_cpu_team(be, n)) schedule(static)
     for (int64_t block = 0; block < n; block += ROW_BLOCK)
-        for (int64_t i = block; i < row_min(block + ROW_BLOCK, n); i += 16) {
-            v16 d = row_load(dy + i, n - i), g = row_load(gates + i, n - i), s = sigmoid(g);
-            v16 slope = v16_mul(s, v16_fma(g, v16_sub(one, s), one));
-            v16 d_ups_i = v16_mul(d, v16_mul(g, s)),
-                d_gates_i = v16_mul(v16_mul(d, row_load(ups + i, n - i)), slope);
-            row_store(d_ups + i, d_ups_i, n - i);
-            row_store(d_gates + i, d_gates_i, n - i);
-        }
+        swiglu_backward_block(d_gates + block, d_ups + block, dy + block, gates + block, ups + block,
+                              row_min(ROW_BLOCK, n - block));
 }
