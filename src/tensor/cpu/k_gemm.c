@@ -16,7 +16,8 @@
  *          packed a; slabs that fit together make a batch. The team packs the batch's a, then takes tasks
  * (some columns, sometimes a part of the rows of a slab) from one list: a task packs 256 x 128 of b into its
  *          own scratch, which stays in the level 2 cache, and runs the register tiles over it. b, the large
- *          side where it is a weight, is read from memory once and never written.
+ *          side where it is a weight, is read from memory once and never written. For one to four rows
+ *          (decoding) b is turned in registers and not packed at all.
  */
 #include "tensor/cpu/gemm.h"
 
@@ -39,7 +40,8 @@ typedef struct gemm {
 
 enum { SLAB_ROWS = 1024, MAX_SLABS = 64, A_BLOCK_ROWS = 96, MIN_SPLIT_ROWS = 96, TASKS_PER_THREAD = 8 };
 
-/* Rows and panels of one product whose a is packed at once. */
+/* Rows and panels of one product whose a is packed at once. is_few: the rows are few and b has k along its
+ * rows, so that b is not packed. */
 typedef struct slab {
     product p;
     int64_t first_row, rows; /* of c */
@@ -48,6 +50,8 @@ typedef struct slab {
     int64_t tile_floats; /* of one packed tile and panel */
     float *packed;       /* [panels, n_tiles, tile_floats] */
     int64_t n_packs, n_splits, n_blocks, n_tasks;
+    int64_t unit_cols; /* blocks of columns are whole numbers of these */
+    bool is_few;
 } slab;
 
 typedef struct batch {
@@ -103,14 +107,19 @@ static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64
         GLOT_KERNEL(pack_b_along)(to, &p->b, col, cols, k, n_k);
 }
 
+/* Whether c is not read before this panel's sums are stored. */
+static bool is_start(const slab *s, int64_t panel)
+{
+    return s->first_k + panel == 0 && !s->p.is_added;
+}
+
 /* Tiles first .. end of the slab times one packed column of tiles of b. */
 static void multiply_tiles(const slab *s, int64_t panel, int64_t first, int64_t end, const float *b,
                            int64_t col, int64_t cols)
 {
     const product *p = &s->p;
     int64_t n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
-    bool is_first = s->first_k + panel == 0 && !p->is_added;
-    glot_micro_mode mode = is_first ? GLOT_MICRO_SET : GLOT_MICRO_ADD;
+    glot_micro_mode mode = is_start(s, panel) ? GLOT_MICRO_SET : GLOT_MICRO_ADD;
     for (int64_t t = first; t < end; t++) {
         int64_t row = part_start(s->rows, s->n_tiles, t), rows = part_start(s->rows, s->n_tiles, t + 1) - row;
         float *c = p->c + (s->first_row + row) * p->n + col;
@@ -122,9 +131,10 @@ static void multiply_tiles(const slab *s, int64_t panel, int64_t first, int64_t 
     }
 }
 
+/* If there is one, to rows row .. end and columns col .. col + cols. */
 static void add_bias(const product *p, int64_t row, int64_t end, int64_t col, int64_t cols)
 {
-    for (; row < end; row++) {
+    for (; p->bias && row < end; row++) {
         float *c = p->c + row * p->n;
         for (int64_t j = col; j < col + cols; j += 16) {
             int64_t n = least(16, col + cols - j);
@@ -146,19 +156,47 @@ static void multiply_block(const slab *s, int64_t first, int64_t end, int64_t co
                 multiply_tiles(s, panel, t, least(end, t + A_BLOCK_ROWS / GLOT_TILE_ROWS), b + j * GLOT_PANEL,
                                col + j, least(GLOT_TILE_COLS, cols - j));
     }
-    if (s->p.bias && s->first_k + s->k == s->p.k)
+    if (s->first_k + s->k == s->p.k)
         add_bias(&s->p, s->first_row + part_start(s->rows, s->n_tiles, first),
                  s->first_row + part_start(s->rows, s->n_tiles, end), col, cols);
 }
 
+static void add_sums(float *c, const float *sums, int64_t n, bool is_first)
+{
+    for (int64_t i = 0; i < n; i++)
+        c[i] = (is_first ? 0.0f : c[i]) + sums[i];
+}
+
+/* The same for one tile of few rows whose b has k along its rows: b is not packed. */
+static void multiply_few(const slab *s, int64_t col, int64_t cols)
+{
+    const product *p = &s->p;
+    for (int64_t j = col; j < col + cols; j += GLOT_FEW_COLS) {
+        int64_t n = least(GLOT_FEW_COLS, col + cols - j);
+        for (int64_t panel = 0; panel < panels_of(s); panel++) {
+            int64_t k = panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - k);
+            float sums[GLOT_FEW_ROWS * GLOT_FEW_COLS];
+            GLOT_KERNEL(few_rows)(sums, s->rows, packed_tile(s, panel, 0), &p->b, j, n, s->first_k + k, n_k);
+            for (int64_t r = 0; r < s->rows; r++)
+                add_sums(p->c + (s->first_row + r) * p->n + j, sums + r * GLOT_FEW_COLS, n,
+                         is_start(s, panel));
+        }
+    }
+    if (s->first_k + s->k == p->k)
+        add_bias(p, s->first_row, s->first_row + s->rows, col, cols);
+}
+
 static void run_task(const slab *s, int64_t task, float *b)
 {
-    int64_t split = task / s->n_blocks, block = task % s->n_blocks, units = parts(s->p.n, GLOT_TILE_COLS);
-    int64_t col = part_start(units, s->n_blocks, block) * GLOT_TILE_COLS;
-    int64_t end = least(part_start(units, s->n_blocks, block + 1) * GLOT_TILE_COLS, s->p.n);
+    int64_t split = task / s->n_blocks, block = task % s->n_blocks, units = parts(s->p.n, s->unit_cols);
+    int64_t col = part_start(units, s->n_blocks, block) * s->unit_cols;
+    int64_t end = least(part_start(units, s->n_blocks, block + 1) * s->unit_cols, s->p.n);
     int64_t first = part_start(s->n_tiles, s->n_splits, split),
             last = part_start(s->n_tiles, s->n_splits, split + 1);
-    multiply_block(s, first, last, col, end - col, b);
+    if (s->is_few)
+        multiply_few(s, col, end - col);
+    else
+        multiply_block(s, first, last, col, end - col, b);
 }
 
 /* The slab that item `*i` of a list over all slabs belongs to; *i becomes its number there. */
@@ -178,19 +216,29 @@ static const slab *slab_of_task(const batch *b, int64_t *i)
     return s;
 }
 
+static void pack_item(const batch *b, int64_t i)
+{
+    const slab *s = slab_of_pack(b, &i);
+    pack_a(s, i);
+}
+
+/* A packed a below this many floats is no work for a team. */
+enum { SERIAL_PACK_FLOATS = 1 << 13 };
+
 static void run_batch(const glot_backend *be, batch *b)
 {
-    int team = glot_cpu_team(be, b->work / 8);
-#pragma omp parallel num_threads(team)
+    int64_t n_team_packs = b->n_floats < SERIAL_PACK_FLOATS ? 0 : b->n_packs;
+    for (int64_t i = n_team_packs; i < b->n_packs; i++)
+        pack_item(b, i);
+#pragma omp parallel num_threads(glot_cpu_team(be, b->work / 8))
     {
+        if (n_team_packs) {
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < b->n_packs; i++) {
-            int64_t pack = i;
-            const slab *s = slab_of_pack(b, &pack);
-            pack_a(s, pack);
+            for (int64_t i = 0; i < n_team_packs; i++)
+                pack_item(b, i);
         }
         float *mine = glot_cpu_thread_scratch(be, GLOT_GEMM_THREAD_FLOATS * sizeof(float));
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, 1) nowait
         for (int64_t i = 0; i < b->n_tasks; i++) {
             int64_t task = i;
             const slab *s = slab_of_task(b, &task);
@@ -205,7 +253,9 @@ static void run_batch(const glot_backend *be, batch *b)
  * that is possible. */
 static void plan_tasks(slab *s, int n_threads)
 {
-    int64_t units = parts(s->p.n, GLOT_TILE_COLS), most = GLOT_GEMM_BLOCK_COLS / GLOT_TILE_COLS;
+    s->is_few = s->rows <= GLOT_FEW_ROWS && !s->p.is_b_across;
+    s->unit_cols = s->is_few ? GLOT_FEW_COLS : GLOT_TILE_COLS;
+    int64_t units = parts(s->p.n, s->unit_cols), most = GLOT_GEMM_BLOCK_COLS / s->unit_cols;
     s->n_splits = 1;
     while (units * s->n_splits < TASKS_PER_THREAD * n_threads && s->rows >= 2 * MIN_SPLIT_ROWS * s->n_splits)
         s->n_splits *= 2;
@@ -255,8 +305,7 @@ static void store_start(const product *p)
 {
     if (!p->is_added)
         memset(p->c, 0, (size_t)(p->m * p->n) * sizeof *p->c);
-    if (p->bias)
-        add_bias(p, 0, p->m, 0, p->n);
+    add_bias(p, 0, p->m, 0, p->n);
 }
 
 static void run(const glot_backend *be, const gemm *g)

@@ -27,28 +27,14 @@ typedef __m256 vn;
 typedef v8 vn;
 #define vn_load v8_load
 #define vn_store v8_store
-static inline vn vn_set1(const float *p)
-{
-    vn y;
-    for (int i = 0; i < 8; i++)
-        y.x[i] = *p;
-    return y;
-}
-static inline vn vn_zero(void)
-{
-    return (vn){0};
-}
+#define vn_set1 v8_set1
+#define vn_zero v8_zero
+#define vn_fma v8_fma
 static inline vn vn_add(vn a, vn b)
 {
     for (int i = 0; i < 8; i++)
         a.x[i] += b.x[i];
     return a;
-}
-static inline vn vn_fma(vn a, vn b, vn c)
-{
-    for (int i = 0; i < 8; i++)
-        c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);
-    return c;
 }
 #endif
 
@@ -245,4 +231,103 @@ void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row
                                             : v16_load_as(from->dtype, x, first + j));
         to += GLOT_TILE_COLS;
     }
+}
+
+/* The weights of `n` steps for 8 outputs, times m rows of a [n, m]. Inlined with constant m and dtype. */
+static inline __attribute__((always_inline)) void few_steps(v8 sums[], int m, const float *a,
+                                                            glot_dtype dtype, const void *const rows[8],
+                                                            int64_t first, int64_t n)
+{
+    v8 x[8];
+    v8_turn_as(x, dtype, rows, first, n);
+    for (int64_t k = 0; k < n; k++)
+        for (int r = 0; r < m; r++)
+            sums[r] = v8_fma(v8_set1(a + k * m + r), x[k], sums[r]);
+}
+
+/* Rows of at least so many elements are read eight at a time, with what comes next in them fetched ahead:
+ * more rows, all as far apart as some power of two, would push each other out of the cache. In shorter ones
+ * the processor does not see by itself where the next rows are: these are fetched ahead. Measured on Zen 4,
+ * one thread, GB/s: 576 floats 11 without, 28 so; 4,096 floats 10 and 24. */
+enum { LONG_ROW = 1024, LINES_ALONG = 16, LINES_DOWN = 2048 };
+
+/* Element `at` of eight rows into the level 2 cache; it need not exist. */
+static inline __attribute__((always_inline)) void prefetch_rows(const void *const rows[8], int64_t at,
+                                                                glot_dtype dtype)
+{
+    for (int i = 0; i < 8; i++)
+        __builtin_prefetch((const void *)((uintptr_t)rows[i] + (size_t)at * (dtype == GLOT_F32 ? 4 : 2)), 0,
+                           2);
+}
+
+/* sums [m, GLOT_FEW_COLS] of n_groups times 8 outputs, as many at once as hide the latency of the additions.
+ */
+static inline __attribute__((always_inline)) void few_groups(float *sums, int m, int n_groups, const float *a,
+                                                             const glot_operand *from, int64_t row,
+                                                             int64_t cols, int64_t first, int64_t n,
+                                                             glot_dtype dtype)
+{
+    const void *rows[GLOT_FEW_COLS / 8][8];
+    v8 sum[GLOT_FEW_COLS / 8][GLOT_FEW_ROWS];
+    for (int g = 0; g < n_groups; g++) {
+        int64_t before = 8 * g < cols ? 8 * g : cols - 1;
+        rows_at(rows[g], from, row + before, cols - before);
+        for (int r = 0; r < m; r++)
+            sum[g][r] = v8_zero();
+    }
+    int64_t k = 0, line = dtype == GLOT_F32 ? 16 : 32; /* elements in a cache line */
+    int64_t ahead = n_groups == 1 ? LINES_ALONG * line : from->stride * n_groups * 8;
+    while (n_groups > 1 && ahead < LINES_DOWN * line)
+        ahead += from->stride * 8;
+    for (; k + 8 <= n; k += 8)
+        for (int g = 0; g < n_groups; g++) {
+            if (k % line == 0)
+                prefetch_rows(rows[g], ahead + first + k, dtype);
+            few_steps(sum[g], m, a + k * m, dtype, rows[g], first + k, 8);
+        }
+    for (int g = 0; k < n && g < n_groups; g++)
+        few_steps(sum[g], m, a + k * m, dtype, rows[g], first + k, n - k);
+    for (int g = 0; g < n_groups; g++)
+        for (int r = 0; r < m; r++)
+            v8_store(sums + r * GLOT_FEW_COLS + 8 * g, sum[g][r]);
+}
+
+static inline __attribute__((always_inline)) void few_rows(float *sums, int m, const float *a,
+                                                           const glot_operand *from, int64_t row,
+                                                           int64_t cols, int64_t first, int64_t n,
+                                                           glot_dtype dtype)
+{
+    if (from->stride >= LONG_ROW)
+        for (int64_t j = 0; j < cols; j += 8)
+            few_groups(sums + j, m, 1, a, from, row + j, cols - j, first, n, dtype);
+    else if (m == 1)
+        few_groups(sums, m, 4, a, from, row, cols, first, n, dtype);
+    else
+        for (int64_t j = 0; j < cols; j += 16)
+            few_groups(sums + j, m, 2, a, from, row + j, cols - j, first, n, dtype);
+}
+
+#define FEW_ROWS(m)                                                                                          \
+    static void few_rows_##m(float *sums, const float *a, const glot_operand *from, int64_t row,             \
+                             int64_t cols, int64_t first, int64_t n)                                         \
+    {                                                                                                        \
+        if (from->dtype == GLOT_F32)                                                                         \
+            few_rows(sums, m, a, from, row, cols, first, n, GLOT_F32);                                       \
+        else if (from->dtype == GLOT_F16)                                                                    \
+            few_rows(sums, m, a, from, row, cols, first, n, GLOT_F16);                                       \
+        else                                                                                                 \
+            few_rows(sums, m, a, from, row, cols, first, n, GLOT_BF16);                                      \
+    }
+FEW_ROWS(1)
+FEW_ROWS(2)
+FEW_ROWS(3)
+FEW_ROWS(4)
+
+void GLOT_KERNEL(few_rows)(float *sums, int64_t m, const float *a, const glot_operand *from, int64_t row,
+                           int64_t cols, int64_t first, int64_t n)
+{
+    static void (*const by_rows[])(float *sums, const float *a, const glot_operand *from, int64_t row,
+                                   int64_t cols, int64_t first,
+                                   int64_t n) = {NULL, few_rows_1, few_rows_2, few_rows_3, few_rows_4};
+    by_rows[m](sums, a, from, row, cols, first, n);
 }

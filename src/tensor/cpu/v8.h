@@ -31,6 +31,19 @@ static inline v8 v8_load_bf16(const uint16_t *p)
         _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 
+static inline v8 v8_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline v8 v8_set1(const float *p)
+{
+    return _mm256_broadcast_ss(p);
+}
+static inline v8 v8_fma(v8 a, v8 b, v8 c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
 /* a_i, b_i: elements 0-3 and 4-7 of rows i (low half) and i + 4 (high half); out[k] = element k of the 8
  * rows. */
 static inline void v8_turn_halves_(v8 out[4], v8 r0, v8 r1, v8 r2, v8 r3)
@@ -100,6 +113,23 @@ static inline v8 v8_load_bf16(const uint16_t *p)
     for (int i = 0; i < 8; i++)
         y.x[i] = glot_float_of_bits((uint32_t)p[i] << 16);
     return y;
+}
+static inline v8 v8_zero(void)
+{
+    return (v8){{0}};
+}
+static inline v8 v8_set1(const float *p)
+{
+    v8 y;
+    for (int i = 0; i < 8; i++)
+        y.x[i] = *p;
+    return y;
+}
+static inline v8 v8_fma(v8 a, v8 b, v8 c)
+{
+    for (int i = 0; i < 8; i++)
+        c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);
+    return c;
 }
 static inline void v8_turn_f32(v8 out[8], const float *const rows[8], int64_t first)
 {
