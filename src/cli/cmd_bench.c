@@ -1,8 +1,9 @@
 /* cmd_bench.c: `glot bench train|review`: tokens per second beside what this machine can do. */
+#include "base/memory.h"
 #include "bench/bench_train.h"
-#include "bench/machine.h"
 #include "bench/shapes.h"
 #include "cli/model.h"
+#include "tensor/cpu/peak.h"
 
 #include <string.h>
 
@@ -30,9 +31,23 @@ static glot_status open_model(glot_model **m, glot_backend *be, const glot_args 
     return glot_model_create_random(m, be, &c, 1, err);
 }
 
+/* What the threads can read from memory; 0 where there is too little of it to tell. The numbers are written first: pages that nobody wrote are
+ * all the same page. */
+static double peak_bytes(const glot_backend *be)
+{
+    const int64_t n = (int64_t)1 << 26;
+    float *memory = glot_calloc((size_t)n, sizeof *memory);
+    if (!memory)
+        return 0;
+    memset(memory, 1, (size_t)n * sizeof *memory);
+    double bytes = glot_cpu_peak_bytes(be, memory, n);
+    glot_free(memory);
+    return bytes;
+}
+
 static glot_status print(const glot_cli *cli, const glot_backend *be, const glot_bench_train_result *r, glot_error *err)
 {
-    double peak = glot_peak_flops(be->n_threads, be->isa), bytes = glot_peak_bytes(be->n_threads);
+    double peak = glot_cpu_peak_flops(be), bytes = peak_bytes(be);
     double flops = r->tokens_per_s * r->flops_per_token;
     /* what the optimizer and the gradients alone must move in a step: g written and read, w, m, v read and written */
     double moved = 8.0 * (double)r->memory.gradients / r->seconds_per_step;

@@ -1,16 +1,15 @@
-/* expand.c
+/* expand.c: the job, top to bottom:
  *
- * The job, top to bottom:
- *
- *     open     the run directory (or the run there is), the base model, its tokenizer
- *     text     documents to token stores
- *     before   scores and samples of the base model
- *     upcycle  new experts and routers                      METHOD 1     made again from the seed on every
- * start train    stage 1                                      METHOD 2 after    scores review   stage 2
- * METHOD 3 after    scores, samples, where tokens go; the frozen weights' hash must be what it was model the
- * result as a model directory, results.json, report.html
+ * open      the base model and its tokenizer, then the run directory, or the run that is there
+ * text      documents to token stores
+ * before    scores and samples of the base model
+ * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
+ * train     stage 1 (METHOD 2), then scores
+ * review    stage 2 (METHOD 3), then scores, samples, and where tokens go
+ * model     the frozen weights' hash must be what it was; the result as a model directory, results.json, report.html
  */
 #include "job/expand.h"
+#include "job/base.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "expand/trainable.h"
@@ -62,6 +61,16 @@ static const char *job_name(glot_recipe_job job)
     return job == GLOT_JOB_EXPAND ? "expand" : job == GLOT_JOB_TRAIN ? "train" : "review";
 }
 
+/* Scores can be compared only where they were taken alike: after a change of `eval` all of them are taken again. */
+static glot_status undo_scores(const glot_job *job, const glot_recipe *old, glot_error *err)
+{
+    static const char *const steps[] = {"before", "after_train", "after_review", "model"};
+    const glot_recipe *now = job->recipe;
+    if (old->eval.bits_per_byte == now->eval.bits_per_byte && old->eval.max_tokens == now->eval.max_tokens)
+        return GLOT_OK;
+    return glot_run_dir_set_undone(job->dir, steps, sizeof steps / sizeof steps[0], err);
+}
+
 /* A run that is there must have begun with this recipe, but for what may change. */
 static glot_status check_recipe(const glot_job *job, const char *path, glot_error *err)
 {
@@ -70,6 +79,8 @@ static glot_status check_recipe(const glot_job *job, const char *path, glot_erro
                                  .is_review_done = glot_run_dir_is_done(job->dir, "review")};
     GLOT_TRY(glot_recipe_reload(&old, path, job->options->job, err));
     glot_status status = glot_recipe_check_change(old, job->recipe, done, err);
+    if (status == GLOT_OK)
+        status = undo_scores(job, old, err);
     glot_recipe_free(old);
     return status;
 }
@@ -87,12 +98,9 @@ static glot_status keep_recipe(const glot_job *job, glot_error *err)
 static glot_status open_run(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
-    const char *name = job_name(job->options->job);
-    glot_run_kind kind;
     if (job->options->is_fresh)
         GLOT_TRY(glot_run_dir_clear(r->output, err));
-    GLOT_TRY(glot_run_dir_look(&kind, r->output, name, err));
-    GLOT_TRY(glot_run_dir_open(&job->dir, r->output, name, err));
+    GLOT_TRY(glot_run_dir_open(&job->dir, r->output, job_name(job->options->job), err));
     char *path = glot_run_dir_join(job->dir, "recipe.yaml");
     if (!path)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
@@ -102,42 +110,11 @@ static glot_status open_run(glot_job *job, glot_error *err)
     return keep_recipe(job, err);
 }
 
-/* base_init: random: the configuration of the base over seeded random weights. */
-static glot_status randomize_base(glot_job *job, glot_error *err)
-{
-    glot_model *random = NULL, *base = job->model;
-    GLOT_TRY(glot_model_create_random(&random, job->be, &base->config, (uint64_t)job->recipe->seed, err));
-    random->base_config = json_incref(base->base_config);
-    random->path = base->path;
-    base->path = NULL;
-    glot_model_close(base);
-    job->model = random;
-    return GLOT_OK;
-}
-
 static glot_status open_base(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
     GLOT_TRY(glot_cpu_backend_create(&job->be, (int)r->threads, NULL, err));
-    GLOT_TRY(glot_model_open(&job->model, job->be, r->base, err));
-    GLOT_TRY(glot_tokenizer_open_model(&job->tokenizer, r->base, err));
-    if (glot_tokenizer_size(job->tokenizer) > job->model->config.vocab_size)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                         "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64
-                         " entries",
-                         r->base, glot_tokenizer_size(job->tokenizer) - 1, job->model->config.vocab_size);
-    if (job->model->config.eos_id < 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                         "'%s' names no EOS token, and every document of the text must end with one",
-                         r->base);
-    if (job->options->job == GLOT_JOB_EXPAND && job->model->config.is_expanded)
-        return GLOT_FAIL(
-            err, GLOT_UNSUPPORTED,
-            "'%s' is expanded already, and glot %s does not grow a model again; expected a dense base",
-            r->base, glot_version());
-    if (r->base_init == GLOT_RECIPE_RANDOM)
-        GLOT_TRY(randomize_base(job, err));
-    return GLOT_OK;
+    return glot_base_open(&job->model, &job->tokenizer, r, job->options->job, job->be, err);
 }
 
 /* ---- upcycling ---- */
@@ -205,39 +182,38 @@ static glot_status put_samples(glot_job *job, const char *when, glot_error *err)
     return glot_run_dir_put(job->dir, "samples", all, err);
 }
 
-/* One line of phase eval; a run that goes on between two stages has the metrics still to open. */
-static glot_status add_eval_line(glot_job *job, const char *when, const json_t *scores, glot_error *err)
+/* What is told of a model: scores, and where it is worth it samples and routing. */
+static glot_status take_scores(glot_job *job, const char *when, json_t *scores, bool with_samples, glot_error *err)
 {
-    if (job->dir->metrics < 0) {
-        const json_t *n_lines = glot_run_dir_get(job->dir, "metrics_lines");
-        GLOT_TRY(glot_run_dir_open_metrics(job->dir, (uint64_t)json_integer_value(n_lines), err));
-    }
-    return glot_run_dir_add_metrics(
-        job->dir, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err);
+    json_t *routing = NULL;
+    GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(scores), err));
+    GLOT_TRY(glot_run_dir_put_evaluation(
+        job->dir, when, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err));
+    if (!with_samples)
+        return GLOT_OK;
+    GLOT_TRY(put_samples(job, when, err));
+    if (!job->model->config.is_expanded)
+        return GLOT_OK;
+    GLOT_TRY(glot_job_routing(&routing, job, err));
+    return glot_run_dir_put(job->dir, "routing", routing, err);
 }
 
-/* Scores under the name `when`, once; samples and routing where they tell something. */
+/* Scores under the name `when`, once. */
 static glot_status measure(glot_job *job, const char *when, bool with_samples, glot_error *err)
 {
     const glot_job_view *view = job->options->view;
-    json_t *scores = NULL, *routing = NULL;
+    json_t *scores = NULL;
     if (glot_run_dir_is_done(job->dir, when))
         return GLOT_OK;
     double began = glot_job_now();
     glot_job_begin(job, when, "scoring every language");
     GLOT_TRY(glot_job_score(&scores, job, err));
-    GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(scores), err));
-    GLOT_TRY(add_eval_line(job, when, scores, err));
-    if (with_samples)
-        GLOT_TRY(put_samples(job, when, err));
-    if (with_samples && job->model->config.is_expanded) {
-        GLOT_TRY(glot_job_routing(&routing, job, err));
-        GLOT_TRY(glot_run_dir_put(job->dir, "routing", routing, err));
-    }
-    if (view && view->on_scores)
+    glot_status status = take_scores(job, when, scores, with_samples, err);
+    if (status == GLOT_OK && view && view->on_scores)
         view->on_scores(view->user, when, scores,
                         strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
     json_decref(scores);
+    GLOT_TRY(status);
     glot_job_add_seconds(job, when, glot_job_now() - began);
     return glot_run_dir_set_done(job->dir, when, err);
 }
@@ -349,11 +325,20 @@ static glot_status run_steps(glot_job *job, glot_error *err)
     return write_result(job, err);
 }
 
+/* The base is looked at before the run directory is made or an old run deleted: what is wrong with it is said before
+ * anything is written. A finished run needs no base. */
 static glot_status run(glot_job *job, json_t **results, glot_error *err)
 {
+    glot_run_kind kind;
+    GLOT_TRY(glot_run_dir_look(&kind, job->recipe->output, job_name(job->options->job), err));
+    bool is_new = kind == GLOT_RUN_NONE || job->options->is_fresh;
+    if (is_new)
+        GLOT_TRY(open_base(job, err));
     GLOT_TRY(open_run(job, err));
     if (!glot_run_dir_is_done(job->dir, "model")) {
-        GLOT_TRY(open_base(job, err));
+        if (!is_new)
+            GLOT_TRY(open_base(job, err));
+        glot_base_warn(job->recipe);
         GLOT_TRY(run_steps(job, err));
     }
     return results ? load_results(results, job, err) : GLOT_OK;

@@ -21,6 +21,7 @@ typedef struct stage {
     char frozen[65];
     int64_t first_step;    /* what this stage's steps are counted from */
     int64_t saved_step;    /* of the newest checkpoint, this stage's count; -1: none */
+    bool is_eval_due;      /* stopped in the evaluation that follows the checkpoint's step */
     double saved_at;       /* when */
     double last_step_at;
 } stage;
@@ -44,7 +45,7 @@ static glot_status save_checkpoint(stage *s, glot_error *err)
     glot_job *job = s->job;
     char *path = glot_run_dir_checkpoint(job->dir, s->first_step + s->trainer->step);
     char *folder = glot_run_dir_join(job->dir, "checkpoints");
-    json_t *extra = json_pack("{s:I}", "metrics_lines", (json_int_t)job->dir->n_lines);
+    json_t *extra = json_pack("{s:I, s:b}", "metrics_lines", (json_int_t)job->dir->n_lines, "is_eval_due", s->is_eval_due);
     glot_status status = path && folder && extra ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a checkpoint");
     if (status == GLOT_OK)
         status = glot_dir_make(folder, err);
@@ -81,7 +82,9 @@ static glot_status evaluate(stage *s, glot_error *err)
     const glot_job_view *view = job->options->view;
     json_t *scores = NULL;
     char when[64];
+    s->is_eval_due = true;
     GLOT_TRY(glot_job_score(&scores, job, err));
+    s->is_eval_due = false;
     snprintf(when, sizeof when, "%s step %" PRId64, phase_name(s->phase), s->trainer->step);
     if (view && view->on_scores)
         view->on_scores(view->user, when, scores, glot_run_dir_get(job->dir, "before"));
@@ -128,6 +131,19 @@ static glot_status prepare(stage *s, glot_error *err)
     return glot_trainer_create(&s->trainer, job->model, s->mix, groups, n, &settings, err);
 }
 
+/* The stage's first step. Where its metrics begin is kept: should all of its checkpoints be lost later, it begins there again. */
+static glot_status begin(stage *s, glot_error *err)
+{
+    glot_job *job = s->job;
+    const char *key = s->phase == GLOT_PHASE_TRAIN ? "train_begins" : "review_begins";
+    const json_t *line = glot_run_dir_get(job->dir, key);
+    uint64_t n_lines = line ? (uint64_t)json_integer_value(line) : job->dir->n_lines;
+    GLOT_TRY(glot_run_dir_forget_after(job->dir, s->first_step, err));
+    GLOT_TRY(glot_run_dir_open_metrics(job->dir, n_lines, err));
+    GLOT_TRY(glot_run_dir_put(job->dir, key, json_integer((json_int_t)n_lines), err));
+    return glot_run_dir_save(job->dir, err);
+}
+
 /* Puts the newest whole checkpoint of this stage into the trainer; metrics are cut to what belongs to it. */
 static glot_status go_on(stage *s, glot_error *err)
 {
@@ -137,14 +153,13 @@ static glot_status go_on(stage *s, glot_error *err)
     GLOT_TRY(glot_run_dir_newest(job->dir, first, s->first_step + s->trainer->settings.steps, &step, &state, err));
     s->saved_step = -1;
     s->saved_at = s->last_step_at = glot_job_now();
-    if (step < 0) {
-        const json_t *at = glot_run_dir_get(job->dir, "metrics_lines");
-        return glot_run_dir_open_metrics(job->dir, at ? (uint64_t)json_integer_value(at) : 0, err);
-    }
+    if (step < 0)
+        return begin(s, err);
     char *path = glot_run_dir_checkpoint(job->dir, step);
     glot_status status = path ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     if (status == GLOT_OK)
         status = glot_json_get_int(json_object_get(state, "extra"), "metrics_lines", &lines, path, err);
+    s->is_eval_due = json_is_true(json_object_get(json_object_get(state, "extra"), "is_eval_due"));
     if (status == GLOT_OK)
         status = glot_checkpoint_load(path, s->trainer, s->frozen, err);
     if (status == GLOT_OK)
@@ -157,15 +172,19 @@ static glot_status go_on(stage *s, glot_error *err)
     return status;
 }
 
-/* A finished stage: only its weights. */
-static glot_status restore(stage *s, glot_error *err)
+/* A finished stage: only its weights. *is_whole is false, and the damage told, where the checkpoint is gone or damaged. */
+static glot_status restore(stage *s, bool *is_whole, glot_error *err)
 {
+    glot_error damage = {0};
     char *path = glot_run_dir_checkpoint(s->job->dir, s->first_step + s->trainer->settings.steps);
     if (!path)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
-    glot_status status = glot_checkpoint_verify(path, NULL, err);
-    if (status == GLOT_OK)
+    *is_whole = glot_checkpoint_verify(path, NULL, &damage) == GLOT_OK;
+    glot_status status = GLOT_OK;
+    if (*is_whole)
         status = glot_checkpoint_load(path, s->trainer, s->frozen, err);
+    else
+        glot_warn("the weights of the finished stage have to be made again: %s", damage.message);
     glot_free(path);
     return status;
 }
@@ -191,23 +210,50 @@ static glot_status keep_epochs(const stage *s, glot_error *err)
     return glot_run_dir_put(job->dir, s->phase == GLOT_PHASE_TRAIN ? "train_text" : "review_text", read, err);
 }
 
+/* DESIGN, invariant 2, for what this stage leaves frozen: in the review the experts, too. */
+static glot_status check_frozen(const stage *s, glot_error *err)
+{
+    char after[65];
+    GLOT_TRY(glot_model_sha256(after, s->job->model, true, err));
+    if (strcmp(s->frozen, after) != 0)
+        return GLOT_FAIL(err, GLOT_INTERNAL, "weights that are frozen in %s changed: SHA-256 %s before, %s after", phase_name(s->phase),
+                         s->frozen, after);
+    return GLOT_OK;
+}
+
 static glot_status finish(stage *s, glot_error *err)
 {
     glot_job *job = s->job;
+    GLOT_TRY(check_frozen(s, err));
     if (s->saved_step != s->trainer->step) /* nothing was left to do but the checkpoint went missing */
         GLOT_TRY(save_checkpoint(s, err));
     GLOT_TRY(keep_epochs(s, err));
     return glot_run_dir_set_done(job->dir, phase_name(s->phase), err);
 }
 
+/* The stage is not done after all, and nothing that came after it. */
+static glot_status undo(const stage *s, glot_error *err)
+{
+    static const char *const steps[] = {"train", "after_train", "review", "after_review", "model"};
+    size_t first = s->phase == GLOT_PHASE_TRAIN ? 0 : 2;
+    return glot_run_dir_set_undone(s->job->dir, steps + first, 5 - first, err);
+}
+
 static glot_status run(stage *s, glot_error *err)
 {
     glot_job *job = s->job;
     GLOT_TRY(prepare(s, err));
-    if (glot_run_dir_is_done(job->dir, phase_name(s->phase)))
-        return restore(s, err);
+    if (glot_run_dir_is_done(job->dir, phase_name(s->phase))) {
+        bool is_whole = false;
+        GLOT_TRY(restore(s, &is_whole, err));
+        if (is_whole)
+            return GLOT_OK;
+        GLOT_TRY(undo(s, err));
+    }
     GLOT_TRY(go_on(s, err));
-    glot_status status = glot_trainer_run(s->trainer, after_step, s, job->options->cancel, err);
+    glot_status status = s->is_eval_due ? evaluate(s, err) : GLOT_OK;
+    if (status == GLOT_OK)
+        status = glot_trainer_run(s->trainer, after_step, s, job->options->cancel, err);
     if (status == GLOT_CANCELLED && s->saved_step != s->trainer->step) {
         glot_error saving = {0};
         if (save_checkpoint(s, &saving) != GLOT_OK || glot_run_dir_save(job->dir, &saving) != GLOT_OK) {

@@ -24,6 +24,7 @@ static glot_status build_store(const glot_job *job, const char *path, bool is_va
     glot_store_source *sources = NULL;
     size_t n = 0;
     glot_corpus_options options = glot_corpus_options_default();
+    options.cancel = job->options->cancel;
     glot_status status = list_sources(&sources, &n, job->recipe, is_valid, err);
     if (status == GLOT_OK && n)
         status = glot_token_store_build(path, job->tokenizer, sources, n, &options, job->be->n_threads, err);
@@ -43,6 +44,8 @@ static glot_status make_store(glot_token_store **out, glot_job *job, const char 
         status = glot_token_store_open(out, path, err);
     if (status == GLOT_OK && *out)
         status = glot_token_store_check_tokenizer(*out, job->tokenizer, err);
+    if (status == GLOT_OK && *out)
+        status = glot_token_store_verify(*out, err);
     glot_free(path);
     return status;
 }
@@ -64,6 +67,50 @@ static glot_status warn_of_overlap(const glot_job *job, const char *language, gl
     return GLOT_OK;
 }
 
+/* Share of a stage's tokens that language i gets, as the mix gives them out. */
+static double share_of(const glot_recipe *r, const glot_recipe_stage *s, size_t i)
+{
+    double weights = 0.0;
+    for (size_t k = 0; k < r->n_languages; k++)
+        if (r->languages[k].group == r->languages[i].group)
+            weights += r->languages[k].weight;
+    double group = r->languages[i].group == GLOT_RECIPE_OLD ? s->old_share : 1.0 - s->old_share;
+    return group * r->languages[i].weight / weights;
+}
+
+/* How often a stage will read the text of language i. */
+static double times_read(const glot_job *job, glot_phase phase, size_t i, const glot_store_language *l)
+{
+    const glot_recipe_stage *s = glot_recipe_stage_of(job->recipe, phase);
+    double all = (double)glot_job_text_ids(job, phase);
+    if (!glot_recipe_trains_on(s, &job->recipe->languages[i]))
+        return 0.0;
+    double tokens = (double)glot_recipe_steps(s, (uint64_t)all) * (double)(s->batch * s->length);
+    /* in the order of the files every language is read as often as any other */
+    return s->order == 1 ? tokens / all : tokens * share_of(job->recipe, s, i) / (double)(l->n_tokens + l->n_documents);
+}
+
+/* A tokenizer that hardly knows a script, and text that will be read many times over. */
+static void warn_of_language(const glot_job *job, size_t i)
+{
+    static const double POOR_BYTES_PER_TOKEN = 1.3; /* nearly a token for each byte */
+    static const double MANY_TIMES = 4.0;           /* beyond that repeated text gives little */
+    const char *name = job->recipe->languages[i].name;
+    size_t at;
+    if (!job->train || glot_token_store_find_language(job->train, name, &at, NULL) != GLOT_OK)
+        return;
+    const glot_store_language *l = glot_token_store_language(job->train, at);
+    if ((double)l->n_bytes < POOR_BYTES_PER_TOKEN * (double)l->n_tokens)
+        glot_warn("language '%s': the tokenizer cuts its text into pieces of %.2f bytes; it hardly knows the script, and learning will be slow",
+                  name, (double)l->n_bytes / (double)l->n_tokens);
+    for (int phase = 0; phase < 2; phase++) {
+        double times = times_read(job, (glot_phase)phase, i, l);
+        if (times > MANY_TIMES)
+            glot_warn("language '%s': %s reads its text %.0f times over; more text would teach more", name,
+                      phase == GLOT_PHASE_TRAIN ? "stage 1" : "the review", times);
+    }
+}
+
 glot_status glot_job_text(glot_job *job, glot_error *err)
 {
     bool is_done = glot_run_dir_is_done(job->dir, "text");
@@ -78,8 +125,10 @@ glot_status glot_job_text(glot_job *job, glot_error *err)
     GLOT_TRY(make_store(&job->valid, job, "tokens/valid.tokens", true, err));
     if (is_done)
         return GLOT_OK;
-    for (size_t i = 0; i < job->recipe->n_languages; i++)
+    for (size_t i = 0; i < job->recipe->n_languages; i++) {
         GLOT_TRY(warn_of_overlap(job, job->recipe->languages[i].name, err));
+        warn_of_language(job, i);
+    }
     glot_job_add_seconds(job, "text", glot_job_now() - began);
     return glot_run_dir_set_done(job->dir, "text", err);
 }

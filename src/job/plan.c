@@ -4,11 +4,14 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "expand/cost.h"
+#include "job/base.h"
+#include "job/memory_limit.h"
 #include "text/document_reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 60-110 MB on the demo. */
@@ -36,12 +39,20 @@ static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, c
 
 /* ---- memory ---- */
 
-static void count_weights(glot_plan *p, const glot_model *model)
+/* Whether stage 1 trains a weight that the base brought. */
+static bool is_base_trained(const glot_param *w, const glot_model_config *expanded, int what)
+{
+    return what == GLOT_TRAIN_ALL || (what == GLOT_TRAIN_ALL_EXPERTS && w->expert >= 0 && expanded->n_experts[w->layer] > 1);
+}
+
+static void count_weights(glot_plan *p, const glot_model *model, const glot_model_config *expanded, int what)
 {
     for (size_t i = 0; i < model->n_params; i++) {
         const glot_param *w = model->params[i];
         p->n_base += (uint64_t)glot_tensor_elements(&w->weight);
         *(w->is_owned ? &p->owned_bytes : &p->mapped_bytes) += glot_tensor_bytes(&w->weight);
+        if (!w->is_owned && is_base_trained(w, expanded, what)) /* it gets memory of its own */
+            p->owned_bytes += (uint64_t)glot_tensor_elements(&w->weight) * glot_dtype_block_bytes(model->be->real);
     }
 }
 
@@ -69,41 +80,6 @@ static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const 
 static uint64_t stage_bytes(const glot_plan_stage *s)
 {
     return (uint64_t)s->memory.gradients + s->memory.moments + s->memory.workspace + s->memory.host;
-}
-
-static uint64_t read_number(const char *path, const char *key)
-{
-    char line[256];
-    uint64_t value = UINT64_MAX;
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f)) {
-        const char *digits = line + (key ? strlen(key) : 0);
-        if (key && strncmp(line, key, strlen(key)) != 0)
-            continue;
-        char *end;
-        uint64_t found = strtoull(digits, &end, 10);
-        if (end != digits)
-            value = found;
-        break;
-    }
-    if (f)
-        fclose(f);
-    return value;
-}
-
-/* What the system says is available, and what the control group still allows. */
-static uint64_t available_memory(void)
-{
-    uint64_t available = read_number("/proc/meminfo", "MemAvailable:");
-    available = available == UINT64_MAX ? UINT64_MAX : available * 1024;
-    static const char *const limits[][2] = {{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-                                            {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
-    for (size_t i = 0; i < 2; i++) {
-        uint64_t limit = read_number(limits[i][0], NULL), used = read_number(limits[i][1], NULL);
-        if (limit != UINT64_MAX && used != UINT64_MAX && limit > used && limit - used < available)
-            available = limit - used;
-    }
-    return available;
 }
 
 /* ---- speed ---- */
@@ -144,6 +120,25 @@ static glot_status measure_product(double *flops_per_s, const glot_model *model,
 
 /* ---- the plan ---- */
 
+/* Bytes of everything below a folder; what cannot be read counts nothing. */
+static uint64_t bytes_below(const char *path)
+{
+    uint64_t total = 0;
+    char **names = NULL;
+    size_t n = 0;
+    if (!glot_path_is_dir(path) || glot_dir_list(&names, &n, path, NULL) != GLOT_OK)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        struct stat info;
+        char *file = glot_path_join(path, names[i]);
+        if (file && lstat(file, &info) == 0)
+            total += S_ISDIR(info.st_mode) ? bytes_below(file) : (uint64_t)info.st_size;
+        glot_free(file);
+    }
+    glot_dir_list_free(names, n);
+    return total;
+}
+
 static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
 {
     size_t real = glot_dtype_block_bytes(model->be->real);
@@ -154,6 +149,7 @@ static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_mode
     uint64_t train_disk = p->checkpoint_bytes * (uint64_t)(r->train.keep + 1);
     uint64_t later_disk = p->checkpoint_bytes * (uint64_t)r->train.keep + review_bytes * (uint64_t)(r->review.keep + 1) + p->model_bytes;
     p->disk_bytes = train_disk > later_disk ? train_disk : later_disk;
+    p->disk_there_bytes = bytes_below(r->output);
     return glot_disk_free(&p->disk_free_bytes, r->output, err);
 }
 
@@ -164,7 +160,7 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     glot_model shadow = *model; /* the same backend and parameters, the expanded shape */
     glot_cost cost;
     GLOT_TRY(expanded_config(&shadow.config, r, model, err));
-    count_weights(&p, model);
+    count_weights(&p, model, &shadow.config, r->train.trainable.what);
     GLOT_TRY(glot_cost_of(&cost, &shadow.config, GLOT_TRAIN_NEW_EXPERTS, 2, err));
     p.n_parameters = cost.n_parameters;
     p.n_new = cost.n_parameters - p.n_base;
@@ -173,7 +169,7 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     GLOT_TRY(plan_stage(&p.review, r, &shadow, GLOT_PHASE_REVIEW, review_ids, err));
     uint64_t train = stage_bytes(&p.train), review = stage_bytes(&p.review);
     p.peak_bytes = p.mapped_bytes + p.owned_bytes + (train > review ? train : review) + OTHER_BYTES;
-    p.available_bytes = available_memory();
+    p.available_bytes = glot_memory_limit(&p.available_name);
     GLOT_TRY(plan_disk(&p, r, model, err));
     if (measure_speed) {
         GLOT_TRY(measure_product(&p.flops_per_s, model, err));
@@ -189,7 +185,7 @@ static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, con
     glot_model shadow = *model;
     glot_train_settings settings = glot_recipe_settings(r, phase);
     const glot_plan_stage *stage = phase == GLOT_PHASE_TRAIN ? &p->train : &p->review;
-    uint64_t weights = p->mapped_bytes + p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
+    uint64_t weights = p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
     if (expanded_config(&shadow.config, r, model, NULL) != GLOT_OK)
         return 0;
     for (settings.steps = 1; settings.micro_batch > 0; settings.micro_batch /= 2) {
@@ -205,18 +201,20 @@ static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, con
 glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
 {
     char needed[32], there[32];
-    if (p->peak_bytes > p->available_bytes) {
+    if (p->peak_bytes - p->mapped_bytes > p->available_bytes) { /* mapped weights give way where memory is short */
         bool is_train = stage_bytes(&p->train) >= stage_bytes(&p->review);
         int64_t fits = fitting_micro_batch(p, r, model, is_train ? GLOT_PHASE_TRAIN : GLOT_PHASE_REVIEW);
-        glot_bytes_text(p->peak_bytes, needed);
+        glot_bytes_text(p->peak_bytes - p->mapped_bytes, needed);
         glot_bytes_text(p->available_bytes, there);
         if (fits)
-            return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s is available; %s.micro_batch: %" PRId64 " would fit", needed, there,
+            return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; %s.micro_batch: %" PRId64 " would fit", needed, p->available_name, there,
                              is_train ? "train" : "review", fits);
-        return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s is available; no micro_batch would fit, fewer experts might", needed, there);
+        return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; no micro_batch would fit, fewer experts might", needed,
+                         p->available_name, there);
     }
-    if (p->disk_bytes > p->disk_free_bytes) {
-        glot_bytes_text(p->disk_bytes, needed);
+    uint64_t missing = p->disk_bytes > p->disk_there_bytes ? p->disk_bytes - p->disk_there_bytes : 0;
+    if (missing > p->disk_free_bytes) {
+        glot_bytes_text(missing, needed);
         glot_bytes_text(p->disk_free_bytes, there);
         return GLOT_FAIL(err, GLOT_NO_SPACE, "'%s': the job needs up to %s of disk and %s is free; fewer checkpoints (train.keep) need less", r->output,
                          needed, there);
@@ -237,14 +235,12 @@ static glot_status count_language(uint64_t *ids, const glot_recipe_language *l, 
 }
 
 /* ids (documents and their EOS) of one epoch of a stage, counted by tokenizing the text. */
-static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase phase, glot_error *err)
+static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase phase, const glot_tokenizer *t, glot_error *err)
 {
     const glot_recipe_stage *s = glot_recipe_stage_of(r, phase);
-    glot_tokenizer *t = NULL;
     *ids = 0;
     if (!(s->epochs > 0.0))
         return GLOT_OK;
-    GLOT_TRY(glot_tokenizer_open_model(&t, r->base, err));
     glot_status status = GLOT_OK;
     for (size_t i = 0; i < r->n_languages && status == GLOT_OK; i++) {
         const glot_recipe_language *l = &r->languages[i];
@@ -253,7 +249,6 @@ static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase pha
             status = count_language(&n, l, t, err);
         *ids += n;
     }
-    glot_tokenizer_close(t);
     return status;
 }
 
@@ -261,15 +256,19 @@ glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *e
 {
     glot_backend *be = NULL;
     glot_model *model = NULL;
+    glot_tokenizer *tokenizer = NULL;
     uint64_t train_ids = 0, review_ids = 0;
     GLOT_TRY(glot_cpu_backend_create(&be, (int)r->threads, NULL, err));
-    glot_status status = glot_model_open(&model, be, r->base, err);
+    glot_status status = glot_base_open(&model, &tokenizer, r, GLOT_JOB_EXPAND, be, err);
     if (status == GLOT_OK)
-        status = count_ids(&train_ids, r, GLOT_PHASE_TRAIN, err);
+        glot_base_warn(r);
     if (status == GLOT_OK)
-        status = count_ids(&review_ids, r, GLOT_PHASE_REVIEW, err);
+        status = count_ids(&train_ids, r, GLOT_PHASE_TRAIN, tokenizer, err);
+    if (status == GLOT_OK)
+        status = count_ids(&review_ids, r, GLOT_PHASE_REVIEW, tokenizer, err);
     if (status == GLOT_OK)
         status = glot_plan_make(out, r, model, train_ids, review_ids, true, err);
+    glot_tokenizer_close(tokenizer);
     glot_model_close(model);
     glot_backend_close(be);
     return status;

@@ -20,9 +20,10 @@ typedef struct glot_plan {
     uint64_t mapped_bytes, owned_bytes;   /* weights used where the file is mapped; weights in memory, new experts included */
     glot_plan_stage train, review;
     uint64_t peak_bytes;                  /* of memory: weights and the larger stage */
-    uint64_t available_bytes;             /* memory this process may still take */
+    uint64_t available_bytes;             /* memory that this process may hold */
+    const char *available_name;           /* what sets that: "this machine", "its control group", ... */
     uint64_t checkpoint_bytes, model_bytes, disk_bytes; /* disk_bytes: the most at any time */
-    uint64_t disk_free_bytes;
+    uint64_t disk_free_bytes, disk_there_bytes; /* there: what the run directory holds already */
     double flops_per_s;                   /* measured on a product of this model's size; 0: not measured */
     double seconds;                       /* of both stages at that speed; 0: not known */
 } glot_plan;

@@ -27,6 +27,7 @@ void glot_recipe_free(glot_recipe *r)
     for (size_t i = 0; i < r->n_languages; i++)
         glot_free(r->languages[i].name);
     glot_free(r->languages);
+    glot_free(r->lines);
     glot_free(r->path);
     glot_free(r->folder);
     glot_free(r);
@@ -94,6 +95,22 @@ glot_status glot_recipe_refuse(const glot_recipe_reader *p, glot_status status, 
 bool glot_recipe_is_written(const glot_recipe_reader *p, const char *section, const char *name)
 {
     return glot_yaml_get(*section ? glot_yaml_get(p->root, section) : p->root, name) != NULL;
+}
+
+glot_status glot_recipe_fail(const glot_recipe *r, glot_status status, glot_key_section section,
+                             const char *name, glot_error *err, const char *format, ...)
+{
+    char sentence[sizeof err->message], place[64] = "";
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    for (const glot_recipe_key *k = glot_recipe_keys; k->name; k++)
+        if (k->section == section && strcmp(k->name, name) == 0 && r->lines[k - glot_recipe_keys])
+            snprintf(place, sizeof place, " line %d", r->lines[k - glot_recipe_keys]);
+    const char *holder = glot_recipe_section_name(section);
+    return GLOT_FAIL(err, status, "'%s'%s: key '%s%s%s' %s", r->path, place, holder, *holder ? "." : "", name,
+                     sentence);
 }
 
 /* ---- known keys ---- */
@@ -268,6 +285,8 @@ static glot_status read_values(const glot_recipe_reader *p, glot_error *err)
         const char *section = glot_recipe_section_name(k->section);
         const glot_yaml_node *map = *section ? glot_yaml_get(p->root, section) : p->root;
         const glot_yaml_node *node = glot_yaml_get(map, k->name);
+        if (node)
+            p->recipe->lines[k - glot_recipe_keys] = glot_yaml_key_line(map, k->name);
         if (k->section != GLOT_SECTION_LANGUAGE && (node || takes_default(p, k)))
             GLOT_TRY(read_value(p, p->recipe, k, node, NULL, err));
     }
@@ -435,7 +454,11 @@ static glot_status create(glot_recipe **out, const char *path, const char *folde
     (*out)->path = glot_strdup(path);
     (*out)->folder = glot_strdup(folder);
     clear_values(*out, false);
-    if ((*out)->path && (*out)->folder)
+    size_t n_keys = 0;
+    while (glot_recipe_keys[n_keys].name)
+        n_keys++;
+    (*out)->lines = glot_calloc(n_keys, sizeof *(*out)->lines);
+    if ((*out)->path && (*out)->folder && (*out)->lines)
         return GLOT_OK;
     glot_recipe_free(*out);
     *out = NULL;

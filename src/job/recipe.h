@@ -21,6 +21,19 @@
 #include "expand/upcycle.h"
 #include "train/train.h"
 
+typedef enum glot_key_section {
+    GLOT_SECTION_TOP,
+    GLOT_SECTION_LANGUAGE,
+    GLOT_SECTION_EXPERTS,
+    GLOT_SECTION_GATE,
+    GLOT_SECTION_EXACT,
+    GLOT_SECTION_GROW,
+    GLOT_SECTION_TRAIN,
+    GLOT_SECTION_REVIEW,
+    GLOT_SECTION_EVAL,
+    GLOT_N_SECTIONS
+} glot_key_section;
+
 /* Words, or paths. */
 typedef struct glot_recipe_list {
     char **items;
@@ -92,6 +105,7 @@ typedef enum glot_recipe_job { GLOT_JOB_EXPAND, GLOT_JOB_TRAIN, GLOT_JOB_REVIEW 
 typedef struct glot_recipe {
     char *path;   /* for messages */
     char *folder; /* where relative paths start */
+    int *lines;   /* of each row of glot_recipe_keys: where the recipe gives it; 0: it does not */
     char *base, *output;
     int base_init;
     int64_t seed;
@@ -150,6 +164,11 @@ glot_status glot_recipe_write(const glot_recipe *r, glot_str *out, glot_error *e
 /* The same as one JSON object of flat keys ("train.lr": ...), values as in the YAML text; new reference. */
 glot_status glot_recipe_to_json(const glot_recipe *r, json_t **out, glot_error *err);
 
+/* Fails with "'FILE' line N: key 'train.length' SENTENCE" for what only shows once the base is open. */
+glot_status glot_recipe_fail(const glot_recipe *r, glot_status status, glot_key_section section,
+                             const char *name, glot_error *err, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+
 /* Which stages a run has finished. */
 typedef struct glot_recipe_progress {
     bool is_train_done, is_review_done;
@@ -188,19 +207,6 @@ typedef enum glot_key_type {
     GLOT_KEY_LAYERS,   /* glot_recipe_layers */
     GLOT_KEY_TRAINABLE /* glot_recipe_trainable */
 } glot_key_type;
-
-typedef enum glot_key_section {
-    GLOT_SECTION_TOP,
-    GLOT_SECTION_LANGUAGE,
-    GLOT_SECTION_EXPERTS,
-    GLOT_SECTION_GATE,
-    GLOT_SECTION_EXACT,
-    GLOT_SECTION_GROW,
-    GLOT_SECTION_TRAIN,
-    GLOT_SECTION_REVIEW,
-    GLOT_SECTION_EVAL,
-    GLOT_N_SECTIONS
-} glot_key_section;
 
 typedef enum glot_key_change {
     GLOT_CHANGE_NEVER, /* a run that has begun goes on with the value it began with */

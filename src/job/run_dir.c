@@ -369,7 +369,9 @@ static glot_status open_locked(glot_run_dir *d, const char *job, glot_error *err
     if (kind == GLOT_RUN_NONE)
         return begin_state(d, job, err);
     GLOT_TRY(walk(d->path, "", remove_leftover, NULL, err));
-    return load_state(&d->state, d->path, job, err);
+    GLOT_TRY(load_state(&d->state, d->path, job, err));
+    d->n_lines = (uint64_t)json_integer_value(json_object_get(d->state, "metrics_lines"));
+    return GLOT_OK;
 }
 
 glot_status glot_run_dir_open(glot_run_dir **out, const char *path, const char *job, glot_error *err)

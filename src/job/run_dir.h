@@ -24,7 +24,7 @@ typedef struct glot_run_dir {
     int lock;         /* file descriptor of the directory, locked */
     int metrics;      /* file descriptor of metrics.jsonl; -1: not open */
     int events;       /* of the event file; -1: none */
-    uint64_t n_lines; /* of metrics.jsonl */
+    uint64_t n_lines; /* of metrics.jsonl that belong to what is done */
 } glot_run_dir;
 
 typedef enum glot_run_kind {
@@ -65,11 +65,16 @@ glot_status glot_run_dir_save(glot_run_dir *d, glot_error *err);
 
 /* ---- metrics.jsonl and the event file ---- */
 
-/* Cuts metrics.jsonl to its first n lines, makes the event file anew from them, and opens both for appending.
- * n may be more than there is. */
+/* Cuts metrics.jsonl to its first n lines and the event file to theirs, and opens both for appending. Fewer lines
+ * than n are a warning. */
 glot_status glot_run_dir_open_metrics(glot_run_dir *d, uint64_t n_lines, glot_error *err);
+/* ... for n_lines: every whole line there is. */
+#define GLOT_ALL_LINES UINT64_MAX
 /* Appends one line (and its scalars to the event file). Takes the reference. */
 glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *err);
+/* The line of an evaluation of the job (phase eval, `stage` before, after_train, after_review): in place of the one there
+ * is, else appended. Opens the metrics if they are not. Takes the reference. */
+glot_status glot_run_dir_put_evaluation(glot_run_dir *d, const char *stage, json_t *line, glot_error *err);
 /* Brings both files to the disk. */
 glot_status glot_run_dir_sync_metrics(const glot_run_dir *d, glot_error *err);
 /* Every line of a run's metrics.jsonl as a JSON array; a last line without an end is left out. New reference.

@@ -1,8 +1,8 @@
 /* run_metrics.c
  *
- * metrics.jsonl is the one record of a run; the event file repeats it for TensorBoard. After a stop
- * metrics.jsonl is cut back to the lines that belong to where the run goes on, and the event file is written
- * anew from them, so that neither ever has a step twice.
+ * metrics.jsonl is the one record of a run; the event file repeats it for TensorBoard, one event for each
+ * line. After a stop both are cut back to the lines that belong to where the run goes on, so that neither
+ * ever has a step twice.
  */
 #include "base/log.h"
 #include "base/memory.h"
@@ -27,6 +27,13 @@ void glot_run_close_metrics(glot_run_dir *d)
     if (d->events >= 0)
         close(d->events);
     d->metrics = d->events = -1;
+}
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- a line's scalars ---- */
@@ -64,8 +71,7 @@ static void put_event(glot_str *out, scalars *s, const json_t *line)
 {
     const char *phase = json_string_value(json_object_get(line, "phase"));
     collect(s, line, phase ? phase : "run");
-    glot_tf_event(out, json_number_value(json_object_get(line, "time")),
-                  json_integer_value(json_object_get(line, "step")), s->items, s->n);
+    glot_tf_event(out, now_seconds(), json_integer_value(json_object_get(line, "step")), s->items, s->n);
 }
 
 /* ---- reading ---- */
@@ -149,9 +155,8 @@ static glot_status remake_events(const char *path, const json_t *lines, glot_err
     size_t i;
     json_t *line;
     GLOT_TRY(glot_new(&s, 1, sizeof *s, "the event file", err));
-    const json_t *first = json_array_get(lines, 0);
-    glot_tf_header(&text, first ? json_number_value(json_object_get(first, "time")) : (double)time(NULL));
-    json_array_foreach((json_t *)lines, i, line) put_event(&text, s, line);
+    glot_tf_header(&text, now_seconds());
+    json_array_foreach((json_t *)(uintptr_t)lines, i, line) put_event(&text, s, line);
     glot_status status = glot_str_check(&text, "the event file", err);
     if (status == GLOT_OK)
         status = glot_file_write(path, text.data, text.length, err);
@@ -160,10 +165,60 @@ static glot_status remake_events(const char *path, const json_t *lines, glot_err
     return status;
 }
 
+/* Bytes of the first n records; 0 where there are fewer whole ones. */
+static size_t record_bytes(const char *data, size_t size, size_t n)
+{
+    size_t at = 0;
+    for (; n > 0; n--) {
+        uint64_t length;
+        if (size - at < 16)
+            return 0;
+        memcpy(&length, data + at, sizeof length);
+        if (length > size - at - 16)
+            return 0;
+        at += 16 + (size_t)length;
+    }
+    return at;
+}
+
+/* Cuts the event file to its header and an event for each line; where it has fewer it is made anew. */
+static glot_status cut_events(const char *path, const json_t *lines, glot_error *err)
+{
+    char *data = NULL;
+    size_t size = 0, keep = 0;
+    if (glot_path_exists(path)) {
+        GLOT_TRY(glot_file_read(&data, &size, path, METRICS_LIMIT, err));
+        keep = record_bytes(data, size, json_array_size(lines) + 1);
+    }
+    glot_free(data);
+    if (keep == 0)
+        return remake_events(path, lines, err);
+    return truncate(path, (off_t)keep) == 0 ? GLOT_OK : glot_fail_errno(err, errno, "shorten", path);
+}
+
 static glot_status open_append(int *fd, const char *path, glot_error *err)
 {
     *fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     return *fd >= 0 ? GLOT_OK : glot_fail_errno(err, errno, "open", path);
+}
+
+/* replacement (or NULL) takes the place of the line `index`. */
+static glot_status rewrite_line(const glot_run_dir *d, json_t *lines, size_t index, json_t *replacement,
+                                glot_error *err)
+{
+    glot_str text = {0};
+    json_array_set(lines, index, replacement);
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        char *dump = glot_json_dump(json_array_get(lines, i), 0);
+        text.failed = text.failed || !dump;
+        glot_str_printf(&text, "%s\n", dump ? dump : "");
+        free(dump);
+    }
+    glot_status status = glot_str_check(&text, "the metrics", err);
+    if (status == GLOT_OK)
+        status = glot_run_dir_write(d, "metrics.jsonl", text.data, text.length, err);
+    glot_str_release(&text);
+    return status;
 }
 
 static glot_status open_files(glot_run_dir *d, const char *metrics, const char *events, uint64_t n_lines,
@@ -173,10 +228,10 @@ static glot_status open_files(glot_run_dir *d, const char *metrics, const char *
     size_t used;
     GLOT_TRY(read_lines(&lines, metrics, n_lines, &used, err));
     d->n_lines = json_array_size(lines);
-    if (d->n_lines < n_lines)
+    if (d->n_lines < n_lines && n_lines != GLOT_ALL_LINES)
         glot_warn("'%s' has %" PRIu64 " whole lines where the run had written %" PRIu64 ": the rest is lost",
                   metrics, d->n_lines, n_lines);
-    glot_status status = remake_events(events, lines, err);
+    glot_status status = cut_events(events, lines, err);
     json_decref(lines);
     GLOT_TRY(status);
     GLOT_TRY(open_append(&d->metrics, metrics, err));
@@ -236,6 +291,53 @@ glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *
     glot_free(s);
     glot_str_release(&text);
     glot_str_release(&event);
+    json_decref(line);
+    return status;
+}
+
+/* Place of the evaluation called `stage`, or the number of lines. */
+static size_t find_evaluation(const json_t *lines, const char *stage)
+{
+    size_t i = 0;
+    for (; i < json_array_size(lines); i++) {
+        const char *phase = json_string_value(json_object_get(json_array_get(lines, i), "phase"));
+        const char *name = json_string_value(json_object_get(json_array_get(lines, i), "stage"));
+        if (phase && name && strcmp(phase, "eval") == 0 && strcmp(name, stage) == 0)
+            break;
+    }
+    return i;
+}
+
+/* Puts the line in place of the evaluation `index` and opens the files again. */
+static glot_status replace_line(glot_run_dir *d, json_t *lines, size_t index, json_t *line, glot_error *err)
+{
+    char *events = NULL;
+    glot_run_close_metrics(d);
+    glot_status status = rewrite_line(d, lines, index, line, err);
+    if (status == GLOT_OK)
+        status = event_path(d, &events, err);
+    if (status == GLOT_OK)
+        status = remake_events(events, lines, err);
+    if (status == GLOT_OK)
+        status = glot_run_dir_open_metrics(d, GLOT_ALL_LINES, err);
+    glot_free(events);
+    return status;
+}
+
+glot_status glot_run_dir_put_evaluation(glot_run_dir *d, const char *stage, json_t *line, glot_error *err)
+{
+    json_t *lines = NULL;
+    glot_status status = line ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
+    if (status == GLOT_OK && d->metrics < 0)
+        status = glot_run_dir_open_metrics(d, GLOT_ALL_LINES, err);
+    if (status == GLOT_OK)
+        status = glot_run_dir_read_metrics(&lines, d->path, err);
+    size_t index = status == GLOT_OK ? find_evaluation(lines, stage) : 0;
+    if (status == GLOT_OK && index < json_array_size(lines))
+        status = replace_line(d, lines, index, line, err);
+    else if (status == GLOT_OK)
+        status = glot_run_dir_add_metrics(d, json_incref(line), err);
+    json_decref(lines);
     json_decref(line);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/str.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,15 +73,8 @@ void glot_config_set_dense(glot_model_config *c)
 static void value_text(char out[80], const json_t *value)
 {
     char *text = glot_json_dump(value, 0);
-    size_t length = text ? strlen(text) : 0;
-    if (length < 80)
-        memcpy(out, text ? text : "?", length + (text != NULL));
-    else {
-        memcpy(out, text, 76);
-        memcpy(out + 76, "...", 4);
-    }
-    if (!text)
-        out[0] = '\0';
+    bool is_long = text && strlen(text) > 76;
+    snprintf(out, 80, "%.76s%s", text ? text : "", is_long ? "..." : "");
     free(text);
 }
 

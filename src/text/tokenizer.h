@@ -49,15 +49,15 @@ glot_status glot_tokenizer_json(const glot_tokenizer *t, char **json, size_t *si
 
 /* Ids of a UTF-8 text. `ids` is owned by the encoder, valid until its next use. Added tokens in the text are
  * recognised (as `tokenizers` does with encode()); no BOS/EOS is added. Text that is not valid UTF-8:
- * GLOT_BAD_FORMAT with the byte offset. */
+ * GLOT_BAD_FORMAT with the byte offset; more than 512 MiB: GLOT_BAD_VALUE. */
 glot_status glot_encoder_create(glot_encoder **out, const glot_tokenizer *t, glot_error *err);
 void glot_encoder_free(glot_encoder *e);
 glot_status glot_encode(glot_encoder *e, const char *text, size_t size, const int32_t **ids, size_t *n,
                         glot_error *err);
 
 /* Text of ids, as `tokenizers`' decode(ids, skip_special_tokens=skip_special) but as raw bytes: a UTF-8
- * sequence may be cut at the end. Appends to out. `is_start`: these are the first ids of a text
- * (SentencePiece drops its leading space there). */
+ * sequence may be cut at the end. Ids without a token give nothing. Appends to out. `is_start`: these are the
+ * first ids of a text (SentencePiece drops its leading space there). */
 glot_status glot_decode(const glot_tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
                         bool is_start, glot_str *out, glot_error *err);
 

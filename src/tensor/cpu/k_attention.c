@@ -80,6 +80,15 @@ static glot_operand rows_of(const glot_tensor *t, const block *b, int64_t d)
         .data = floats(t), .dtype = GLOT_F32, .stride = d, .row_map = b->row, .row_divisor = 1};
 }
 
+/* The rows of a block that comes next, into the cache while another is at work: they are short and far apart.
+ */
+static void fetch_ahead(const glot_tensor *t, const block *b, int64_t d)
+{
+    for (int64_t r = 0; r < b->n; r++)
+        for (int64_t c = 0; c < d; c += 16)
+            __builtin_prefetch(floats(t) + b->row[r] * d + c, 0, 2);
+}
+
 static void pack_rows(float *to, const glot_operand *from, const block *b, int64_t d)
 {
     for (int64_t t = 0; t < b->n_tiles; t++) {
@@ -105,8 +114,8 @@ static void pack_flat(float *to, const glot_operand *from, int64_t first, int64_
     for (; first < end; first += GLOT_PANEL)
         for (int64_t c = 0; c < d; c += COLS)
             GLOT_KERNEL(pack_b_across)
-            (flat_block(to, first / GLOT_PANEL, c, d), from, first, least(GLOT_PANEL, end - first), c,
-             least(COLS, d - c));
+    (flat_block(to, first / GLOT_PANEL, c, d), from, first, least(GLOT_PANEL, end - first), c,
+     least(COLS, d - c));
 }
 
 static float *score_at(float *scores, int64_t row, int64_t key)
@@ -126,8 +135,8 @@ static void score_columns(float *scores, const block *b, const float *packed_row
         const float *a = packed_rows + row * d + t * GLOT_PACK_SLACK;
         for (int64_t k = 0; k < d; k += GLOT_PANEL)
             GLOT_KERNEL(micro_across)
-            [rows](least(GLOT_PANEL, d - k), a + k * rows, rows, turned + k * COLS,
-                   score_at(scores, row, key), GLOT_PANEL_STRIDE, k ? GLOT_MICRO_ADD : GLOT_MICRO_SET);
+        [rows](least(GLOT_PANEL, d - k), a + k * rows, rows, turned + k * COLS, score_at(scores, row, key),
+               GLOT_PANEL_STRIDE, k ? GLOT_MICRO_ADD : GLOT_MICRO_SET);
     }
 }
 
@@ -170,7 +179,7 @@ static void weigh_tile(float *total, float *scores, const block *b, int64_t row,
     }
 }
 
-static void store_up_to(float *to, v16 x, int64_t n)
+static inline void store_up_to(float *to, v16 x, int64_t n)
 {
     if (n >= 16)
         v16_store(to, x);
@@ -289,11 +298,17 @@ static void forward_task(const glot_backend *be, const glot_tensor *out, const g
     int64_t rows = (end - first) * s->group, n_blocks = parts(rows, ROWS);
     f.is_kept = n_blocks > 1;
     pack_flat(f.flat, &kv->v, 0, segment[3] - segment[1] + end, s->d);
+    block blocks[2];
+    group_block(&blocks[0], segment, s, kv_head, first * s->group, part_start(rows, n_blocks, 1));
     for (int64_t i = 0; i < n_blocks; i++) {
-        block b;
-        int64_t row = part_start(rows, n_blocks, i);
-        group_block(&b, segment, s, kv_head, first * s->group + row, part_start(rows, n_blocks, i + 1) - row);
-        forward_block(&f, out, q, &b, kv, s);
+        block *next = &blocks[(i + 1) % 2];
+        if (i + 1 < n_blocks) {
+            int64_t row = part_start(rows, n_blocks, i + 1), n = part_start(rows, n_blocks, i + 2) - row;
+            group_block(next, segment, s, kv_head, first * s->group + row, n);
+            fetch_ahead(q, next, s->d);
+            fetch_ahead(out, next, s->d);
+        }
+        forward_block(&f, out, q, &blocks[i % 2], kv, s);
     }
 }
 
@@ -476,13 +491,15 @@ static void backward_block(backward *w, const gradients *g, const block *b, cons
     weigh_block(g->dq, w->ds, b, w->k_flat, NULL, s->d);
 }
 
-/* Positions first .. of one head. */
-static void head_block(block *b, const int32_t *segment, const shape *s, int64_t head, int64_t first,
-                       int64_t n)
+/* Block i of a kv head: the query heads that share it, one after the other, each from the first position on.
+ */
+static void head_block(block *b, const int32_t *segment, const shape *s, int64_t kv_head, int64_t i)
 {
-    b->n = n;
-    b->n_tiles = parts(n, GLOT_TILE_ROWS);
-    for (int64_t r = 0; r < n; r++) {
+    int64_t n_blocks = parts(segment[1], ROWS), head = kv_head * s->group + i / n_blocks,
+            first = i % n_blocks * ROWS;
+    b->n = least(ROWS, segment[1] - first);
+    b->n_tiles = parts(b->n, GLOT_TILE_ROWS);
+    for (int64_t r = 0; r < b->n; r++) {
         b->row[r] = (int32_t)((segment[0] + first + r) * s->n_heads + head);
         b->n_keys[r] = first + r + 1;
     }
@@ -510,12 +527,20 @@ static void backward_task(const glot_backend *be, const gradients *g, const keys
     size_t sum_bytes = (size_t)(n * parts(s->d, COLS) * COLS) * sizeof(float);
     memset(w.dk, 0, sum_bytes);
     memset(w.dv, 0, sum_bytes);
-    for (int64_t head = kv_head * s->group; head < (kv_head + 1) * s->group; head++)
-        for (int64_t first = 0; first < n; first += ROWS) {
-            block b;
-            head_block(&b, segment, s, head, first, least(ROWS, n - first));
-            backward_block(&w, g, &b, s);
+    int64_t n_blocks = parts(n, ROWS) * s->group;
+    block blocks[2];
+    if (n_blocks)
+        head_block(&blocks[0], segment, s, kv_head, 0);
+    for (int64_t i = 0; i < n_blocks; i++) {
+        block *next = &blocks[(i + 1) % 2];
+        if (i + 1 < n_blocks) {
+            const glot_tensor *all[] = {g->q, g->d_out, g->out, g->dq};
+            head_block(next, segment, s, kv_head, i + 1);
+            for (int t = 0; t < 4; t++)
+                fetch_ahead(all[t], next, s->d);
         }
+        backward_block(&w, g, &blocks[i % 2], s);
+    }
     store_sums(g->dk, w.dk, segment, s, kv_head);
     store_sums(g->dv, w.dv, segment, s, kv_head);
 }

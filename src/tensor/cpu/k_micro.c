@@ -135,8 +135,11 @@ void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int6
 static const void *row_at(const glot_operand *from, int64_t row)
 {
     row += from->first_row;
-    if (from->row_map)
-        row = from->row_map[row] / from->row_divisor;
+    if (from->row_map) {
+        row = from->row_map[row];
+        if (from->row_divisor > 1)
+            row /= from->row_divisor;
+    }
     size_t bytes = from->dtype == GLOT_F32 ? 4 : 2;
     return (const char *)from->data + (size_t)(row * from->stride) * bytes;
 }
@@ -155,7 +158,8 @@ void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row,
     const void *low[8], *high[8];
     rows_at(low, from, row, rows < 8 ? rows : 8);
     bool is_wide = rows > 8;
-    rows_at(high, from, row + (is_wide ? 8 : 0), is_wide ? rows - 8 : 1);
+    if (is_wide)
+        rows_at(high, from, row + 8, rows - 8);
     for (int64_t k = 0; k < n; k += 8) {
         int64_t part = n - k < 8 ? n - k : 8;
         v8 x[8], y[8];

@@ -158,7 +158,7 @@ static void check_sums(glot_backend *be)
         glot_op_sum(be, &sum, &x, is_squared);
         assert_true(get(&sum, 0) == expected[is_squared]);
     }
-    set(&x, 7001, NAN);
+    set(&x, 7001, (double)NAN);
     glot_op_sum(be, &sum, &x, true);
     assert_true(isnan(get(&sum, 0)));
     bench_end(&b);

@@ -315,7 +315,7 @@ static void check_log_softmax(glot_backend *be)
 /* A NaN or an infinity among the logits is in the loss: the trainer stops at it. */
 static void check_not_finite(glot_backend *be)
 {
-    const double bad[] = {NAN, INFINITY};
+    const double bad[] = {(double)NAN, (double)INFINITY};
     for (int i = 0; i < 2; i++) {
         bench b = bench_start(be, 8);
         glot_tensor z = make_normal(&b, glot_tensor_2d(be->real, 1, 40), 1),

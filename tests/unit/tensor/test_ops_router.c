@@ -68,7 +68,8 @@ static void check_underflow(glot_backend *be)
 /* A NaN is chosen after every number, by its id; minus infinity is a number. */
 static void check_nan(glot_backend *be)
 {
-    const double z[] = {NAN, 1, NAN, 2, NAN, NAN, NAN, NAN, 3, NAN, -INFINITY, 1};
+    const double no = (double)NAN, least = -(double)INFINITY;
+    const double z[] = {no, 1, no, 2, no, no, no, no, 3, no, least, 1};
     choice c = choose(be, z, 3, 4, 3, NULL);
     assert_ids(&c, (const int32_t[]){3, 1, 0, 0, 1, 2, 0, 3, 2});
     assert_true(isnan(get(&c.mix, 0)) && isnan(get(&c.mix, 3))); /* seen in the output, never hidden */
@@ -85,7 +86,7 @@ static void check_one_expert(glot_backend *be)
 
 static void check_exact(glot_backend *be)
 {
-    const double z[] = {0, 3, 1, 0, 3, 1, NAN, 3, 1};
+    const double z[] = {0, 3, 1, 0, 3, 1, (double)NAN, 3, 1};
     choice c = choose(be, z, 3, 3, 2, "x-x");
     assert_ids(&c, (const int32_t[]){0, -1, 1, 2, 0, -1});
     assert_true(get(&c.mix, 0) == 1 && get(&c.mix, 1) == 0 && get(&c.mix, 4) == 1 && get(&c.mix, 5) == 0);

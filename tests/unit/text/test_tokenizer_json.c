@@ -249,10 +249,12 @@ static void test_defaults(void **state)
     assert_text_ids("{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":{\"vocab\":{\"\u0120\":0,\"a\":1},"
                     "\"merges\":[]}}",
                     "a a", (int32_t[]){0, 1, 0, 1}, 4);
+    /* `normalized` where a token is not special: what the normalizer made is found */
     assert_text_ids(
-        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"b\"},\"content\":\"ab\"},"
-        "\"added_tokens\":[{\"content\":\"b\",\"id\":1}]," MODEL "}",
-        "b", (int32_t[]){1}, 1);
+        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"x\"},\"content\":\"q\"},"
+        "\"added_tokens\":[{\"content\":\"q\",\"id\":4},{\"content\":\"r\",\"id\":5,\"special\":true}]," MODEL
+        "}",
+        "xar", (int32_t[]){4, 0, 5}, 3);
 }
 
 /* A token that takes the space behind it, in nothing but spaces, as each of them is found inside what the one

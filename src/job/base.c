@@ -1,0 +1,122 @@
+/* base.c: the base model of a job. */
+#include "job/base.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "model/params.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static glot_status read_config(glot_model_config *config, json_t **root, const char *path, glot_error *err)
+{
+    if (!glot_path_is_dir(path)) {
+        glot_gguf *g = NULL;
+        GLOT_TRY(glot_gguf_open(&g, path, err));
+        glot_status status = glot_config_from_gguf(config, g, err);
+        glot_gguf_close(g);
+        return status;
+    }
+    char *file = glot_path_join(path, "config.json");
+    glot_status status =
+        file ? glot_json_load_file(root, file, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    if (status == GLOT_OK)
+        status = glot_config_from_json(config, *root, file, err);
+    if (status == GLOT_OK)
+        status = glot_config_read_special_tokens(config, path, err);
+    glot_free(file);
+    return status;
+}
+
+/* base_init: random. The model goes under the base's path, so that the base's other files travel along when
+ * it is saved. */
+static glot_status open_random(glot_model **model, const glot_recipe *r, glot_backend *be, glot_error *err)
+{
+    glot_model_config config = {0};
+    json_t *root = NULL;
+    char *path = glot_strdup(r->base);
+    glot_status status =
+        path ? read_config(&config, &root, r->base, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    if (status == GLOT_OK)
+        status = glot_model_create_random(model, be, &config, (uint64_t)r->seed, err);
+    if (status == GLOT_OK) {
+        glot_free((*model)->path);
+        (*model)->path = path;
+        (*model)->base_config = root;
+    } else {
+        glot_free(path);
+        json_decref(root);
+    }
+    glot_config_release(&config);
+    return status;
+}
+
+static glot_status check_lengths(const glot_recipe *r, const glot_model_config *config, glot_error *err)
+{
+    const glot_recipe_stage *stages[] = {&r->train, &r->review};
+    const glot_key_section sections[] = {GLOT_SECTION_TRAIN, GLOT_SECTION_REVIEW};
+    for (int i = 0; i < 2; i++)
+        if (glot_recipe_steps(stages[i], 1) > 0 && stages[i]->length > config->context_length)
+            return glot_recipe_fail(r, GLOT_BAD_VALUE, sections[i], "length", err,
+                                    "is %" PRId64 ", but the context of the base is %" PRId64,
+                                    stages[i]->length, config->context_length);
+    return GLOT_OK;
+}
+
+static glot_status check(const glot_recipe *r, glot_recipe_job job, const glot_model_config *config,
+                         const glot_tokenizer *t, glot_error *err)
+{
+    if (job == GLOT_JOB_EXPAND && config->is_expanded)
+        return glot_recipe_fail(r, GLOT_UNSUPPORTED, GLOT_SECTION_TOP, "base", err,
+                                "names an expanded model, and glot %s does not grow one "
+                                "again; expected a dense model",
+                                glot_version());
+    if (job != GLOT_JOB_EXPAND && !config->is_expanded)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s' is a dense model, expected an expanded one (`glot upcycle` makes it)",
+                         r->base);
+    if (r->experts.allocation == GLOT_RECIPE_AS_LISTED && r->experts.list.n != (size_t)config->n_layers)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "list", err,
+                                "has %zu numbers, but the base has %" PRId64 " layers", r->experts.list.n,
+                                config->n_layers);
+    GLOT_TRY(check_lengths(r, config, err));
+    if (glot_tokenizer_size(t) > config->vocab_size)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64
+                         " entries",
+                         r->base, glot_tokenizer_size(t) - 1, config->vocab_size);
+    if (config->eos_id < 0)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s' names no EOS token, and every document of the text must end with one",
+                         r->base);
+    return GLOT_OK;
+}
+
+glot_status glot_base_open(glot_model **model, glot_tokenizer **tokenizer, const glot_recipe *r,
+                           glot_recipe_job job, glot_backend *be, glot_error *err)
+{
+    if (r->base_init == GLOT_RECIPE_RANDOM)
+        GLOT_TRY(open_random(model, r, be, err));
+    else
+        GLOT_TRY(glot_model_open(model, be, r->base, err));
+    GLOT_TRY(glot_tokenizer_open_model(tokenizer, r->base, err));
+    return check(r, job, &(*model)->config, *tokenizer, err);
+}
+
+void glot_base_warn(const glot_recipe *r)
+{
+    static const char *const words[] = {"instruct", "chat", "-it"};
+    char *real = realpath(r->base, NULL);
+    const char *name = glot_path_base(real ? real : r->base);
+    bool is_instruct = false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        is_instruct = is_instruct || strcasestr(name, words[i]);
+    if (is_instruct && r->base_init == GLOT_RECIPE_WEIGHTS)
+        glot_warn("the base '%s' looks instruction-tuned, which plain text may wear off; the plain base "
+                  "model is the usual start",
+                  name);
+    if (r->base_init == GLOT_RECIPE_RANDOM && r->train.trainable.what != GLOT_TRAIN_ALL)
+        glot_warn("the base begins with random weights, but only part of it trains; train.trainable: all "
+                  "trains everything");
+    free(real);
+}

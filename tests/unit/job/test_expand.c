@@ -1,0 +1,708 @@
+/* test_expand.c: the whole job on a tiny model: what it leaves behind, and that whatever stops it (a signal,
+ * kill -9, a full disk, a damaged checkpoint) the next start ends with the same bits. Every run is a process
+ * of its own: a killed one cannot be in ours. */
+#include "base/file.h"
+#include "base/log.h"
+#include "job/expand.h"
+#include "job/plan.h"
+#include "job/run_dir.h"
+#include "unit/tiny_model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char root[] = "/tmp/glot-expand-XXXXXX";
+
+/* ---- a base model and text ---- */
+
+static const char *in_root(const char *name)
+{
+    static char paths[4][256];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, 256, "%s/%s", root, name);
+    return path;
+}
+
+/* The ids of a text are its bytes; 256 ends a document. */
+static void write_tokenizer(glot_str *json)
+{
+    unsigned next = 256;
+    glot_str_puts(
+        json,
+        "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":256,\"content\":\"<end>\",\"single_word\":false,"
+        "\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,"
+        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,"
+        "\"use_regex\":true},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\","
+        "\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true},\"model\":{\"type\":\"BPE\","
+        "\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
+        "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{");
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool prints = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+        glot_str_printf(json, "%s\"\\u%04x\":%u", byte ? "," : "", prints ? byte : next, byte);
+        next += !prints;
+    }
+    glot_str_puts(json, "},\"merges\":[]}}");
+}
+
+static void make_base(void)
+{
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    glot_model *m = NULL;
+    glot_str tokenizer = {0};
+    glot_model_config c = tiny_dense_config();
+    c.vocab_size = 258;
+    c.bos_id = c.eos_id = 256;
+    OK(glot_ref_backend_create(&be, GLOT_F32, &err));
+    OK(glot_model_create_random(&m, be, &c, 3, &err));
+    tiny_spread(m, 8.0f);
+    write_tokenizer(&tokenizer);
+    OK(glot_model_save(m, in_root("base"), NULL, tokenizer.data, tokenizer.length, &err));
+    glot_str_release(&tokenizer);
+    glot_model_close(m);
+    glot_backend_close(be);
+}
+
+/* Documents of made-up words over an alphabet of the language's own. */
+static void make_text(const char *name, const char *letters, int n_documents, uint64_t seed)
+{
+    glot_error err = {0};
+    glot_str text = {0};
+    glot_rng rng = glot_rng_seed(seed, 1);
+    for (int d = 0; d < n_documents; d++) {
+        for (uint32_t w = 0, n = 3 + glot_rng_below(&rng, 9); w < n; w++) {
+            for (uint32_t i = 0, k = 2 + glot_rng_below(&rng, 5); i < k; i++)
+                glot_str_append(&text, letters + glot_rng_below(&rng, (uint32_t)strlen(letters)), 1);
+            glot_str_puts(&text, " ");
+        }
+        glot_str_puts(&text, "\n");
+    }
+    OK(glot_file_write(in_root(name), text.data, text.length, &err));
+    glot_str_release(&text);
+}
+
+static void make_recipe(void)
+{
+    glot_error err = {0};
+    static const char text[] =
+        "base: base\noutput: run\nseed: 7\n"
+        "languages:\n"
+        "  en: {group: old, train: en.txt, valid: en.valid.txt}\n"
+        "  el: {group: new, train: el.txt, valid: el.valid.txt}\n"
+        "  tr: {group: new, train: tr.txt, valid: tr.valid.txt, weight: 2}\n"
+        "experts: {allocation: list, list: [3, 1, 2]}\n"
+        "train: {steps: 8, batch: 3, micro_batch: 2, length: 24, lr: 0.01, checkpoint_every: 2, eval_every: "
+        "3}\n"
+        "review: {steps: 5, batch: 2, length: 24, lr: 0.02, checkpoint_every: 2, eval_every: 5}\n"
+        "eval: {max_tokens: 150}\nthreads: 1\n";
+    OK(glot_file_write(in_root("recipe.yaml"), text, sizeof text - 1, &err));
+}
+
+static int make_all(void **state)
+{
+    (void)state;
+    if (!mkdtemp(root))
+        return -1;
+    make_base();
+    make_text("en.txt", "abcdefgh", 30, 1);
+    make_text("el.txt", "nopqrst", 30, 2);
+    make_text("tr.txt", "uvwxyz", 9, 3);
+    make_text("en.valid.txt", "abcdefgh", 6, 4);
+    make_text("el.valid.txt", "nopqrst", 6, 5);
+    make_text("tr.valid.txt", "uvwxyz", 6, 6);
+    make_recipe();
+    return 0;
+}
+
+static int remove_all(void **state)
+{
+    (void)state;
+    return glot_dir_remove(root, NULL) == GLOT_OK ? 0 : -1;
+}
+
+/* ---- one process: a run ---- */
+
+typedef struct run_options {
+    const char *output;      /* below root */
+    const char *settings[4]; /* further ones, NULL-terminated */
+    int cancel_phase;        /* glot_phase + 1; 0: no cancelling */
+    int64_t cancel_step;
+    const char *cancel_at_begin; /* of a step of the job; NULL: none */
+    uint64_t kill_at;            /* the n-th write, fsync or rename kills; 0: none */
+    uint64_t full_at;            /* ... finds the disk full */
+    bool is_fresh;
+    glot_recipe_job job;
+} run_options;
+
+typedef struct watcher {
+    const run_options *options;
+    glot_cancel cancel;
+} watcher;
+
+static void on_step(void *user, const glot_step_report *report)
+{
+    watcher *w = user;
+    if ((int)report->phase + 1 == w->options->cancel_phase && report->step == w->options->cancel_step)
+        w->cancel.requested = 1;
+}
+
+static void on_begin(void *user, const char *step, const char *what)
+{
+    watcher *w = user;
+    (void)what;
+    if (w->options->cancel_at_begin && strcmp(step, w->options->cancel_at_begin) == 0)
+        w->cancel.requested = 1;
+}
+
+static FILE *log_file;
+static void log_line(void *user, glot_log_level level, const char *message)
+{
+    (void)user;
+    if (level == GLOT_LOG_WARNING)
+        fprintf(log_file, "warning: %s\n", message);
+}
+
+/* What the child does; its exit code is the status. Messages go to the file "log", the number of file calls
+ * to "calls". */
+static int run_here(const run_options *o)
+{
+    glot_error err = {0};
+    glot_recipe *recipe = NULL;
+    watcher w = {.options = o};
+    glot_job_view view = {.user = &w, .on_step = on_step, .on_begin = on_begin};
+    glot_job_options options = {.job = o->job, .is_fresh = o->is_fresh, .cancel = &w.cancel, .view = &view};
+    char output[128];
+    const char *settings[6] = {output};
+    size_t n = 1;
+    snprintf(output, sizeof output, "output=%s", o->output);
+    while (n < 5 && o->settings[n - 1]) {
+        settings[n] = o->settings[n - 1];
+        n++;
+    }
+    log_file = fopen(in_root("log"), "w");
+    glot_log_set_sink(log_line, NULL);
+    glot_status status = glot_recipe_load(&recipe, in_root("recipe.yaml"), settings, n, &err);
+    uint64_t calls = glot_file_calls();
+    if (o->kill_at || o->full_at)
+        glot_file_fail_after(o->kill_at ? o->kill_at : o->full_at, o->kill_at ? GLOT_FAULT_KILL : ENOSPC);
+    if (status == GLOT_OK)
+        status = glot_expand(NULL, recipe, &options, &err);
+    glot_file_fail_after(0, 0);
+    calls = glot_file_calls() - calls;
+    glot_recipe_free(recipe);
+    glot_log_set_sink(NULL, NULL);
+    fprintf(log_file, "%s\n", err.message);
+    fclose(log_file);
+    FILE *file = fopen(in_root("calls"), "w");
+    fprintf(file, "%llu", (unsigned long long)calls);
+    fclose(file);
+    return (int)status;
+}
+
+enum { KILLED = 1000 };
+
+/* Runs in a child; gives its status, or KILLED. after_ms: SIGKILL comes after so many milliseconds (0:
+ * never). */
+static int run_in_child(const run_options *o, int after_ms)
+{
+    int result;
+    fflush(stdout);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(run_here(o));
+    if (after_ms) {
+        usleep((useconds_t)after_ms * 1000);
+        kill(child, SIGKILL);
+    }
+    assert_true(waitpid(child, &result, 0) == child);
+    if (WIFSIGNALED(result)) {
+        assert_int_equal(WTERMSIG(result), SIGKILL);
+        return KILLED;
+    }
+    return WEXITSTATUS(result);
+}
+
+static char *read_all(const char *path)
+{
+    char *text = NULL;
+    size_t size;
+    glot_error err = {0};
+    OK(glot_file_read(&text, &size, path, 1 << 24, &err));
+    return text;
+}
+
+static void expect_status(const run_options *o, glot_status expected)
+{
+    int status = run_in_child(o, 0);
+    if (status != (int)expected) {
+        char *text = read_all(in_root("log"));
+        fail_msg("status %d, expected %d: %s", status, (int)expected, text);
+    }
+}
+
+static void expect_log(const char *part)
+{
+    char *text = read_all(in_root("log"));
+    if (!strstr(text, part))
+        fail_msg("log is: %s\nexpected in it: %s", text, part);
+    glot_free(text);
+}
+
+/* ---- comparing runs ---- */
+
+static void expect_same_file(const char *a, const char *b)
+{
+    char *left = NULL, *right = NULL;
+    size_t n_left, n_right;
+    glot_error err = {0};
+    OK(glot_file_read(&left, &n_left, a, 1 << 24, &err));
+    OK(glot_file_read(&right, &n_right, b, 1 << 24, &err));
+    if (n_left != n_right || memcmp(left, right, n_left) != 0)
+        fail_msg("%s and %s differ", a, b);
+    glot_free(left);
+    glot_free(right);
+}
+
+static void expect_same_folder(const char *a, const char *b)
+{
+    char **left, **right;
+    size_t n_left, n_right;
+    glot_error err = {0};
+    OK(glot_dir_list(&left, &n_left, a, &err));
+    OK(glot_dir_list(&right, &n_right, b, &err));
+    assert_int_equal(n_left, n_right);
+    for (size_t i = 0; i < n_left; i++) {
+        char *x = glot_path_join(a, left[i]), *y = glot_path_join(b, right[i]);
+        assert_string_equal(left[i], right[i]);
+        expect_same_file(x, y);
+        glot_free(x);
+        glot_free(y);
+    }
+    glot_dir_list_free(left, n_left);
+    glot_dir_list_free(right, n_right);
+}
+
+/* Every line equal but for times. */
+static void expect_same_metrics(const char *a, const char *b)
+{
+    json_t *left = NULL, *right = NULL;
+    glot_error err = {0};
+    OK(glot_run_dir_read_metrics(&left, a, &err));
+    OK(glot_run_dir_read_metrics(&right, b, &err));
+    assert_int_equal(json_array_size(left), json_array_size(right));
+    for (size_t i = 0; i < json_array_size(left); i++) {
+        json_t *x = json_array_get(left, i), *y = json_array_get(right, i);
+        json_object_del(x, "tokens_per_s");
+        json_object_del(y, "tokens_per_s");
+        if (!json_equal(x, y))
+            fail_msg("line %zu of the metrics: %s\n%s", i + 1, json_dumps(x, 0), json_dumps(y, 0));
+    }
+    json_decref(left);
+    json_decref(right);
+}
+
+static void expect_same_results(const char *a, const char *b)
+{
+    static const char *const times[] = {"seconds", "peak_memory_bytes", "threads"};
+    json_t *left = NULL, *right = NULL;
+    glot_error err = {0};
+    char *x = glot_path_join(a, "results.json"), *y = glot_path_join(b, "results.json");
+    OK(glot_json_load_file(&left, x, &err));
+    OK(glot_json_load_file(&right, y, &err));
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        json_object_del(left, times[i]);
+        json_object_del(right, times[i]);
+    }
+    if (!json_equal(left, right))
+        fail_msg("results differ:\n%s\n%s", json_dumps(left, 0), json_dumps(right, 0));
+    json_decref(left);
+    json_decref(right);
+    glot_free(x);
+    glot_free(y);
+}
+
+/* Moments and weights of the last step of a stage. */
+static void expect_same_checkpoint(const char *a, const char *b, const char *step)
+{
+    static const char *const names[] = {"trained.safetensors", "moments.safetensors"};
+    for (size_t i = 0; i < 2; i++) {
+        char x[512], y[512];
+        snprintf(x, sizeof x, "%s/checkpoints/%s/%s", a, step, names[i]);
+        snprintf(y, sizeof y, "%s/checkpoints/%s/%s", b, step, names[i]);
+        expect_same_file(x, y);
+    }
+}
+
+static void expect_same_run(const char *name)
+{
+    char a[256], b[256], x[300], y[300];
+    snprintf(a, sizeof a, "%s", in_root("whole"));
+    snprintf(b, sizeof b, "%s", in_root(name));
+    snprintf(x, sizeof x, "%s/model", a);
+    snprintf(y, sizeof y, "%s/model", b);
+    expect_same_folder(x, y);
+    expect_same_metrics(a, b);
+    expect_same_results(a, b);
+    expect_same_checkpoint(a, b, "000008");
+    expect_same_checkpoint(a, b, "000013");
+}
+
+static void forget(const char *name)
+{
+    glot_error err = {0};
+    OK(glot_dir_remove(in_root(name), &err));
+}
+
+/* ---- tests ---- */
+
+static uint64_t whole_calls; /* writes, fsyncs and renames of an unbroken run */
+
+/* The run that all others must equal, and what is in it. */
+static void test_whole(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    json_t *lines = NULL, *results = NULL;
+    run_options o = {.output = "whole"};
+    expect_status(&o, GLOT_OK);
+    char *calls = read_all(in_root("calls"));
+    whole_calls = strtoull(calls, NULL, 10);
+    glot_free(calls);
+    assert_true(whole_calls > 100);
+
+    OK(glot_run_dir_read_metrics(&lines, in_root("whole"), &err));
+    /* before; 8 steps with an evaluation after 3 and 6; after_train; 5 steps with one after 5; after_review
+     */
+    static const char *const phases[] = {"eval",   "train",  "train",  "train", "eval", "train",  "train",
+                                         "train",  "eval",   "train",  "train", "eval", "review", "review",
+                                         "review", "review", "review", "eval",  "eval"};
+    assert_int_equal(json_array_size(lines), sizeof phases / sizeof phases[0]);
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        assert_string_equal(json_string_value(json_object_get(json_array_get(lines, i), "phase")), phases[i]);
+    json_decref(lines);
+
+    OK(glot_json_load_file(&results, in_root("whole/results.json"), &err));
+    static const char *const whens[] = {"before", "after_train", "after_review"}, *const languages[] = {
+                                                                                      "en", "el", "tr"};
+    double bits[3][3];
+    for (size_t w = 0; w < 3; w++)
+        for (size_t l = 0; l < 3; l++) {
+            const json_t *text = json_object_get(json_object_get(results, whens[w]), "text");
+            bits[w][l] =
+                json_real_value(json_object_get(json_object_get(text, languages[l]), "bits_per_byte"));
+            assert_true(bits[w][l] > 0.0);
+        }
+    assert_true(bits[1][1] < bits[0][1] && bits[1][2] < bits[0][2]); /* the new languages were learned */
+    const json_t *frozen = json_object_get(results, "frozen_sha256");
+    assert_int_equal(strlen(json_string_value(json_object_get(frozen, "before"))), 64);
+    assert_string_equal(json_string_value(json_object_get(frozen, "before")),
+                        json_string_value(json_object_get(frozen, "after")));
+    json_t *experts = json_pack("[i, i, i]", 3, 1, 2);
+    assert_true(json_equal(json_object_get(results, "experts"), experts));
+    json_decref(experts);
+    json_decref(results);
+    static const char *const files[] = {"whole/report.html",          "whole/recipe.yaml",
+                                        "whole/state.json",           "whole/model/config.json",
+                                        "whole/model/tokenizer.json", "whole/model/model.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        assert_true(glot_path_exists(in_root(files[i])));
+    /* once more: nothing to do, nothing done */
+    expect_status(&o, GLOT_OK);
+    expect_same_run("whole");
+}
+
+/* The model that is left is the base with experts: expert 0 and all else bit for bit, groups named. */
+static void test_model(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    glot_model *base = NULL, *m = NULL;
+    OK(glot_ref_backend_create(&be, GLOT_F32, &err));
+    OK(glot_model_open(&base, be, in_root("base"), &err));
+    OK(glot_model_open(&m, be, in_root("whole/model"), &err));
+    assert_string_equal(m->config.group_languages[0], "en");
+    assert_string_equal(m->config.group_languages[1], "el,tr");
+    for (int l = 0; l < 3; l++) {
+        size_t n = glot_tensor_bytes(&base->layers[l].up_proj[0]->weight);
+        char *a = malloc(n), *b = malloc(n);
+        be->download(be, a, &base->layers[l].up_proj[0]->weight);
+        be->download(be, b, &m->layers[l].up_proj[0]->weight);
+        assert_memory_equal(a, b, n);
+        free(a);
+        free(b);
+    }
+    glot_model_close(base);
+    glot_model_close(m);
+    glot_backend_close(be);
+}
+
+/* A signal at every kind of moment. */
+static void test_cancel(void **state)
+{
+    (void)state;
+    const run_options rows[] = {
+        {.output = "c", .cancel_phase = 1, .cancel_step = 1},
+        {.output = "c", .cancel_phase = 1, .cancel_step = 3}, /* before an evaluation */
+        {.output = "c", .cancel_phase = 1, .cancel_step = 6},
+        {.output = "c", .cancel_phase = 1, .cancel_step = 8},
+        {.output = "c", .cancel_phase = 2, .cancel_step = 1},
+        {.output = "c", .cancel_phase = 2, .cancel_step = 5},
+        {.output = "c", .cancel_at_begin = "text"},
+        {.output = "c", .cancel_at_begin = "before"},
+        {.output = "c", .cancel_at_begin = "after_train"},
+        {.output = "c", .cancel_at_begin = "after_review"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int status = run_in_child(&rows[i], 0);
+        if (status != GLOT_CANCELLED)
+            fail_msg("row %zu ended with status %d, expected to be stopped", i, status);
+        expect_status(&(run_options){.output = "c"}, GLOT_OK);
+        expect_same_run("c");
+        forget("c");
+    }
+    /* one directory, stopped again and again */
+    for (size_t i = 0; i < 6; i++)
+        expect_status(&rows[i], GLOT_CANCELLED);
+    expect_status(&(run_options){.output = "c"}, GLOT_OK);
+    expect_same_run("c");
+    forget("c");
+}
+
+/* kill -9 at the n-th write, fsync or rename, for random n, until the run gets through; and at random times.
+ */
+static void test_killed(void **state)
+{
+    (void)state;
+    glot_rng rng = glot_rng_seed(99, 1);
+    int n_kills = 0, n_runs = 0;
+    while (n_kills < 24) {
+        run_options o = {.output = "k"};
+        for (int status = KILLED; status == KILLED;) {
+            o.kill_at = 1 + glot_rng_below(&rng, (uint32_t)whole_calls / 2);
+            status = run_in_child(&o, 0);
+            if (status != KILLED && status != GLOT_OK)
+                fail_msg("after %d kills: status %d", n_kills, status);
+            n_kills += status == KILLED;
+        }
+        expect_same_run("k");
+        forget("k");
+        n_runs++;
+    }
+    assert_true(n_runs >= 2);
+    for (int i = 0; i < 6; i++) {
+        run_options o = {.output = "k"};
+        int status = run_in_child(&o, 5 + (int)glot_rng_below(&rng, 400));
+        assert_true(status == KILLED || status == GLOT_OK);
+    }
+    expect_status(&(run_options){.output = "k"}, GLOT_OK);
+    expect_same_run("k");
+    forget("k");
+}
+
+/* A full disk wherever it comes is said, and nothing of the run is lost. */
+static void test_disk_full(void **state)
+{
+    (void)state;
+    glot_rng rng = glot_rng_seed(5, 2);
+    for (int i = 0; i < 10; i++) {
+        run_options o = {.output = "f", .full_at = 1 + glot_rng_below(&rng, (uint32_t)whole_calls - 2)};
+        expect_status(&o, GLOT_NO_SPACE);
+        expect_status(&(run_options){.output = "f"}, GLOT_OK);
+        expect_same_run("f");
+        forget("f");
+    }
+}
+
+static void damage(const char *name)
+{
+    FILE *file = fopen(in_root(name), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -3, SEEK_END), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, -3, SEEK_END), 0);
+    fputc(byte ^ 1, file);
+    fclose(file);
+}
+
+/* A damaged newest checkpoint is named and the one before it used; stage 1's last one in the middle of the
+ * review, too. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    const struct {
+        int phase;
+        int64_t step;
+        const char *file, *warning;
+    } rows[] = {
+        {1, 5, "d/checkpoints/000005/moments.safetensors", "warning: checkpoint 5 cannot be used"},
+        {1, 1, "d/checkpoints/000001/trained.safetensors", "warning: checkpoint 1 cannot be used"},
+        {2, 3, "d/checkpoints/000011/state.json", "warning: checkpoint 11 cannot be used"},
+        {2, 3, "d/checkpoints/000008/trained.safetensors", "warning: checkpoint 8 cannot be used"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        expect_status(
+            &(run_options){.output = "d", .cancel_phase = rows[i].phase, .cancel_step = rows[i].step},
+            GLOT_CANCELLED);
+        damage(rows[i].file);
+        expect_status(&(run_options){.output = "d"}, GLOT_OK);
+        expect_log(rows[i].warning);
+        expect_same_run("d");
+        forget("d");
+    }
+}
+
+static void test_changed_recipe(void **state)
+{
+    (void)state;
+    const run_options stopped = {.output = "r", .cancel_phase = 1, .cancel_step = 4};
+    expect_status(&stopped, GLOT_CANCELLED);
+    expect_status(&(run_options){.output = "r", .settings = {"train.lr=0.5"}}, GLOT_BAD_VALUE);
+    expect_log("key 'train.lr' was 0.01 when the run in");
+    expect_status(&(run_options){.output = "r", .settings = {"languages.el.weight=3"}}, GLOT_BAD_VALUE);
+    expect_log("key 'languages.el.weight'");
+    /* what may change; the result is the same */
+    expect_status(
+        &(run_options){.output = "r", .settings = {"train.keep=5", "train.checkpoint_every=1h", "threads=2"}},
+        GLOT_OK);
+    expect_same_run("r");
+    forget("r");
+}
+
+/* Tokens that grow before their stage is finished; after it they must not. */
+static void test_growing_tokens(void **state)
+{
+    (void)state;
+    const char *short_run = "train.tokens=288", *long_run = "train.tokens=432"; /* 4 and 6 steps */
+    expect_status(&(run_options){.output = "t", .settings = {short_run}, .cancel_phase = 1, .cancel_step = 3},
+                  GLOT_CANCELLED);
+    expect_status(&(run_options){.output = "t", .settings = {long_run}, .cancel_phase = 2, .cancel_step = 1},
+                  GLOT_CANCELLED);
+    expect_log("warning: train.tokens grows from 288 to 432");
+    expect_status(&(run_options){.output = "t", .settings = {"train.tokens=500"}}, GLOT_BAD_VALUE);
+    expect_log("but that stage is finished");
+    expect_status(&(run_options){.output = "t", .settings = {long_run}}, GLOT_OK);
+    forget("t");
+}
+
+/* Other scores than the run began with: all of them are taken again, so that they can be compared. */
+static void test_changed_eval(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    json_t *results = NULL;
+    expect_status(&(run_options){.output = "e", .cancel_phase = 2, .cancel_step = 2}, GLOT_CANCELLED);
+    expect_status(&(run_options){.output = "e", .settings = {"eval.max_tokens=60"}}, GLOT_OK);
+    OK(glot_json_load_file(&results, in_root("e/results.json"), &err));
+    json_int_t tokens[3];
+    static const char *const whens[] = {"before", "after_train", "after_review"};
+    for (size_t i = 0; i < 3; i++)
+        tokens[i] = json_integer_value(json_object_get(
+            json_object_get(json_object_get(json_object_get(results, whens[i]), "text"), "el"), "tokens"));
+    json_decref(results);
+    assert_true(tokens[0] > 0 && tokens[0] == tokens[1] && tokens[1] == tokens[2] && tokens[0] < 150);
+    expect_same_folder(in_root("whole/model"), in_root("e/model"));
+    forget("e");
+}
+
+static void test_fresh(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    expect_status(&(run_options){.output = "s", .cancel_phase = 1, .cancel_step = 4}, GLOT_CANCELLED);
+    expect_status(
+        &(run_options){
+            .output = "s", .settings = {"seed=8"}, .is_fresh = true, .cancel_phase = 1, .cancel_step = 2},
+        GLOT_CANCELLED);
+    expect_status(&(run_options){.output = "s", .is_fresh = true}, GLOT_OK);
+    expect_same_run("s");
+    OK(glot_file_write(in_root("s/notes.txt"), "x", 1, &err));
+    expect_status(&(run_options){.output = "s", .is_fresh = true}, GLOT_EXISTS);
+    expect_log("notes.txt' was not written by glot");
+    expect_same_run("s");
+    forget("s");
+}
+
+/* What does not go together with the base is refused before anything is written. */
+static void test_refused(void **state)
+{
+    (void)state;
+    const struct {
+        const char *settings[4];
+        glot_status status;
+        const char *sentence;
+    } rows[] = {
+        {{"train.length=65"},
+         GLOT_BAD_VALUE,
+         "recipe.yaml': key 'train.length' is 65, but the context of the base is 64"},
+        {{"review.length=65"},
+         GLOT_BAD_VALUE,
+         "recipe.yaml': key 'review.length' is 65, but the context of the base is 64"},
+        {{"experts.list=[2, 2]"},
+         GLOT_BAD_VALUE,
+         "recipe.yaml': key 'experts.list' has 2 numbers, but the base has 3 layers"},
+        {{"base=whole/model"}, GLOT_UNSUPPORTED, "recipe.yaml': key 'base' names an expanded model"},
+        {{"base=en.txt"}, GLOT_BAD_FORMAT, "en.txt' is neither a model directory nor a GGUF file"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        run_options o = {.output = "n"};
+        memcpy(o.settings, rows[i].settings, sizeof o.settings);
+        expect_status(&o, rows[i].status);
+        expect_log(rows[i].sentence);
+        assert_false(glot_path_exists(in_root("n")));
+    }
+}
+
+/* Full fine-tuning of the dense model: no experts, no routers, no review; the result is a plain model. */
+static void test_dense(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    json_t *config = NULL, *results = NULL;
+    const run_options o = {
+        .output = "full",
+        .settings = {"experts={per_layer: 1}", "train.trainable=all", "review={tokens: 0}"}};
+    expect_status(&o, GLOT_OK);
+    OK(glot_json_load_file(&config, in_root("full/model/config.json"), &err));
+    assert_null(json_object_get(config, "glot"));
+    assert_string_equal(json_string_value(json_object_get(config, "model_type")), "llama");
+    json_decref(config);
+    OK(glot_json_load_file(&results, in_root("full/results.json"), &err));
+    assert_null(json_object_get(results, "after_review"));
+    assert_non_null(json_object_get(results, "after_train"));
+    json_decref(results);
+    forget("full");
+}
+
+/* Random weights need no more of the base than its configuration and tokenizer. */
+static void test_random_base(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    OK(glot_dir_make(in_root("bare"), &err));
+    OK(glot_file_copy(in_root("bare/config.json"), in_root("base/config.json"), &err));
+    OK(glot_file_copy(in_root("bare/tokenizer.json"), in_root("base/tokenizer.json"), &err));
+    const run_options o = {.output = "random",
+                           .settings = {"base=bare", "base_init=random", "train.trainable=all"}};
+    expect_status(&o, GLOT_OK);
+    forget("random");
+    forget("bare");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),          cmocka_unit_test(test_model),
+        cmocka_unit_test(test_cancel),         cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_disk_full),      cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_changed_recipe), cmocka_unit_test(test_growing_tokens),
+        cmocka_unit_test(test_changed_eval),   cmocka_unit_test(test_fresh),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_dense),
+        cmocka_unit_test(test_random_base),
+    };
+    return cmocka_run_group_tests(tests, make_all, remove_all);
+}
