@@ -1,14 +1,15 @@
 /* model.h
  *
- * A whole model on a backend: its configuration, one table of parameters, and the layers that point into it. forward.c and backward.c tell
- * what happens; weights.c where the numbers come from; save.c where they go.
+ * A whole model on a backend: its configuration, one table of parameters, and the layers that point into it.
+ * forward.c and backward.c tell what happens; weights.c where the numbers come from; save.c where they go.
  *
  *     glot_model *m; glot_workspace *ws;
  *     glot_model_open(&m, be, "path/to/model", &err);
- *     glot_workspace_create(&ws, m, GLOT_WORKSPACE_INFER, n_tokens, n_keys, &err);
+ *     glot_workspace_create(&ws, m, GLOT_WORKSPACE_INFER, n_tokens, n_positions, n_keys, &err);
  *     glot_workspace_load(ws, &batch, &err); glot_model_forward(m, ws); glot_model_nll(m, ws, nll);
  *
- * Base weights stay in their file's type, mapped where the backend can use them there. A model may be read by several workspaces.
+ * Base weights stay in their file's type, mapped where the backend can use them there. A model may be read by
+ * several workspaces.
  */
 #ifndef GLOT_MODEL_MODEL_H
 #define GLOT_MODEL_MODEL_H
@@ -17,10 +18,10 @@
 #include "moe/moe.h"
 
 typedef enum glot_role {
-    GLOT_ROLE_EMBEDDING, GLOT_ROLE_ATTN_NORM, GLOT_ROLE_Q, GLOT_ROLE_K, GLOT_ROLE_V, GLOT_ROLE_Q_BIAS, GLOT_ROLE_K_BIAS,
-    GLOT_ROLE_V_BIAS, GLOT_ROLE_Q_NORM, GLOT_ROLE_K_NORM, GLOT_ROLE_O, GLOT_ROLE_FFN_NORM, GLOT_ROLE_ROUTER,
-    GLOT_ROLE_LANGUAGE_GATE, GLOT_ROLE_GATE_PROJ, GLOT_ROLE_UP_PROJ, GLOT_ROLE_DOWN_PROJ, GLOT_ROLE_FINAL_NORM,
-    GLOT_ROLE_LM_HEAD, GLOT_ROLE_EXACT_EVIDENCE
+    GLOT_ROLE_EMBEDDING, GLOT_ROLE_ATTN_NORM, GLOT_ROLE_Q, GLOT_ROLE_K, GLOT_ROLE_V, GLOT_ROLE_Q_BIAS,
+    GLOT_ROLE_K_BIAS, GLOT_ROLE_V_BIAS, GLOT_ROLE_Q_NORM, GLOT_ROLE_K_NORM, GLOT_ROLE_O, GLOT_ROLE_FFN_NORM,
+    GLOT_ROLE_ROUTER, GLOT_ROLE_LANGUAGE_GATE, GLOT_ROLE_GATE_PROJ, GLOT_ROLE_UP_PROJ, GLOT_ROLE_DOWN_PROJ,
+    GLOT_ROLE_FINAL_NORM, GLOT_ROLE_LM_HEAD, GLOT_ROLE_EXACT_EVIDENCE
 } glot_role;
 
 /* One tensor of the model under its Hugging Face name. */
@@ -35,7 +36,8 @@ typedef struct glot_param {
 } glot_param;
 
 typedef struct glot_layer {
-    glot_param *attn_norm, *q, *k, *v, *q_bias, *k_bias, *v_bias, *q_norm, *k_norm, *o, *ffn_norm; /* biases, q/k norms may be NULL */
+    glot_param *attn_norm, *q, *k, *v, *o, *ffn_norm;
+    glot_param *q_bias, *k_bias, *v_bias, *q_norm, *k_norm; /* NULL where there is none */
     glot_param *router, *language_gate; /* NULL where there is none */
     int n_experts;
     glot_param **gate_proj, **up_proj, **down_proj; /* [n_experts] */
@@ -56,40 +58,44 @@ typedef struct glot_model {
     const glot_tensor **link_memory; /* backs the arrays of layers[].moe */
 } glot_model;
 
-/* Opens a Hugging Face directory (expanded ones included) or a GGUF file. Checks configuration, every name, shape and type; a tensor that is missing or
- * left over is refused by name. Quantised GGUF tensors become F32, Q and K rows in Hugging Face order. Values are not looked at. */
+/* Opens a Hugging Face directory (expanded ones included) or a GGUF file. Checks configuration, every name,
+ * shape and type; a tensor that is missing or left over is refused by name. Quantised GGUF tensors become
+ * F32, Q and K rows in Hugging Face order. Values are not looked at. */
 glot_status glot_model_open(glot_model **out, glot_backend *be, const char *path, glot_error *err);
-/* A model from a configuration alone, random weights (std 0.02, norms 1, seeded per tensor name), all F32 (be->real) and owned. For tests,
- * benchmarks and base_init: random. */
-glot_status glot_model_create_random(glot_model **out, glot_backend *be, const glot_model_config *config, uint64_t seed,
-                                     glot_error *err);
+/* A model from a configuration alone, random weights (std 0.02, norms 1, seeded per tensor name), all F32
+ * (be->real) and owned. For tests, benchmarks and base_init: random. */
+glot_status glot_model_create_random(glot_model **out, glot_backend *be, const glot_model_config *config,
+                                     uint64_t seed, glot_error *err);
 void glot_model_close(glot_model *m);
 
-/* Adds a parameter (memory from the backend, contents undefined) at the end of the table, and points the layer at it when
- * linked. Shape must be right for the role. */
-glot_status glot_model_add_param(glot_param **out, glot_model *m, glot_role role, int layer, int expert, glot_dtype dtype,
-                                 glot_error *err);
-/* Sorts the table into saving order and rebuilds every pointer of the layers from (role, layer, expert). After any change of params,
- * n_experts or is_trainable. */
+/* Adds a parameter (memory from the backend, contents undefined) at the end of the table, and points the
+ * layer at it when linked. Shape must be right for the role. */
+glot_status glot_model_add_param(glot_param **out, glot_model *m, glot_role role, int layer, int expert,
+                                 glot_dtype dtype, glot_error *err);
+/* Sorts the table into saving order and rebuilds every pointer of the layers from (role, layer, expert).
+ * After any change of params, n_experts or is_trainable. */
 glot_status glot_model_link(glot_model *m, glot_error *err);
 /* Name and shape a parameter of this model has. */
 char *glot_param_name(const glot_model_config *c, glot_role role, int layer, int expert);
 glot_tensor glot_param_shape(const glot_model_config *c, glot_role role, int layer);
 
-/* Every trainable parameter gets a weight of be->real of its own (converted if it was mapped or 16 bit) and a gradient; frozen ones have none. */
+/* Every trainable parameter gets a weight of be->real of its own (converted if it was mapped or 16 bit) and a
+ * gradient; frozen ones have none. */
 glot_status glot_model_allocate_grads(glot_model *m, glot_error *err);
 void glot_model_zero_grads(glot_model *m);
 
-/* SHA-256 over name, dtype, shape and bytes of every parameter with is_trainable == false (frozen_only) or of all, sorted by name. */
+/* SHA-256 over name, dtype, shape and bytes of every parameter with is_trainable == false (frozen_only) or of
+ * all, sorted by name. */
 glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_only, glot_error *err);
 /* GLOT_NUMERIC naming file, tensor and place of the first NaN or infinity in any weight. */
 glot_status glot_model_check_values(const glot_model *m, glot_error *err);
 
-/* Writes a model directory (INTERFACES "The expanded model"): config.json, safetensors, and copies of the base's tokenizer files, chat template, generation
- * config. save_dtype: NULL auto, else F32 or BF16. For a GGUF base tokenizer.json comes from `tokenizer_json` (NULL: none is written). Each file is
- * written atomically, config.json last. */
-glot_status glot_model_save(const glot_model *m, const char *dir, const glot_dtype *save_dtype, const char *tokenizer_json,
-                            size_t tokenizer_json_size, glot_error *err);
+/* Writes a model directory (INTERFACES "The expanded model"): config.json, safetensors, and copies of the
+ * base's tokenizer files, chat template, generation config. save_dtype: NULL auto, else F32 or BF16. For a
+ * GGUF base tokenizer.json comes from `tokenizer_json` (NULL: none is written). Each file is written
+ * atomically, config.json last. */
+glot_status glot_model_save(const glot_model *m, const char *dir, const glot_dtype *save_dtype,
+                            const char *tokenizer_json, size_t tokenizer_json_size, glot_error *err);
 
 /* ---- running ---- */
 
@@ -99,7 +105,8 @@ typedef struct glot_batch {
     const int32_t *ids;       /* [n_tokens] */
     const int32_t *positions; /* [n_tokens] */
     int64_t n_segments;
-    const int32_t *segments;  /* [n_segments, 4] as op attention; kv rows count in the cache where there is one, else in the batch */
+    const int32_t *segments;  /* [n_segments, 4] as op attention; kv rows count in the cache where there is
+                                 one, else in the batch */
     const int32_t *targets;   /* [n_tokens] -1: none; or NULL */
     const uint8_t *token_group; /* [n_tokens] language group; or NULL */
     const uint8_t *is_exact;  /* [n_tokens] or NULL: nobody */
@@ -117,7 +124,7 @@ void glot_kv_cache_free(glot_kv_cache *c);
 
 typedef enum glot_workspace_mode { GLOT_WORKSPACE_INFER, GLOT_WORKSPACE_TRAIN } glot_workspace_mode;
 
-/* What one layer's forward pass leaves behind. Training keeps it for every layer; inference uses one for all. */
+/* What one layer's forward pass leaves behind. Training keeps it for every layer, inference one for all. */
 typedef struct glot_layer_acts {
     glot_tensor input;            /* [T, h] the residual stream that came in */
     glot_tensor attn_in;          /* [T, h] normed */
@@ -129,7 +136,8 @@ typedef struct glot_layer_acts {
     glot_moe_acts moe;
 } glot_layer_acts;
 
-/* Called by glot_model_forward after each layer, when a workspace has one: the layer's activations are then in acts (view.h). */
+/* Called by glot_model_forward after each layer, when a workspace has one: the layer's activations are then
+ * in acts (view.h). */
 struct glot_workspace;
 typedef void glot_on_layer(void *user, struct glot_workspace *ws, int64_t layer);
 
@@ -161,35 +169,40 @@ typedef struct glot_workspace {
 
 enum { GLOT_LOSS_CE, GLOT_LOSS_BALANCE, GLOT_LOSS_LPR, GLOT_LOSS_GATE, GLOT_N_LOSSES };
 
-/* Plans and allocates everything a batch of at most max_tokens rows needs; n_positions: highest position + 1; n_keys: most keys of a segment. */
-glot_status glot_workspace_create(glot_workspace **out, const glot_model *m, glot_workspace_mode mode, int64_t max_tokens,
-                                  int64_t n_positions, int64_t n_keys, glot_error *err);
+/* Plans and allocates everything a batch of at most max_tokens rows needs; n_positions: highest position + 1;
+ * n_keys: most keys of a segment. */
+glot_status glot_workspace_create(glot_workspace **out, const glot_model *m, glot_workspace_mode mode,
+                                  int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err);
 /* Bytes that create would allocate, without doing it. */
-glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_workspace_mode mode, int64_t max_tokens,
-                                   int64_t n_positions, int64_t n_keys, glot_error *err);
+glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_workspace_mode mode,
+                                   int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err);
 void glot_workspace_free(glot_workspace *ws);
 
 /* Checks ids and positions against the model and takes the batch in. */
 glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *batch, glot_error *err);
 
-/* Runs every layer and the final norm; `cache` (or NULL) gets the new keys and values at each segment's end. */
+/* Runs every layer and the final norm; `cache` (or NULL) gets the new keys and values at a segment's end. */
 void glot_model_forward(const glot_model *m, glot_workspace *ws, glot_kv_cache *cache);
 /* After forward: -log p of each row's target (0 where none) into host memory [n_tokens] float. */
 void glot_model_nll(const glot_model *m, glot_workspace *ws, float *nll);
-/* After forward: log p of every vocabulary entry for rows [first, first + n), n <= ws->head_rows, host [n, vocab]. */
-void glot_model_log_probs(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n, float *log_probs);
+/* After forward: log p of every vocabulary entry for rows [first, first + n), n <= ws->head_rows, into
+ * host memory [n, vocab]. */
+void glot_model_log_probs(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n,
+                          float *log_probs);
 
-/* What the backward pass should minimise: sum over the batch of nll * ce_scale, plus the router losses with these scales. */
+/* What the backward pass should minimise: sum over the batch of nll * ce_scale, plus the router losses with
+ * these scales. */
 typedef struct glot_loss_settings {
     double ce_scale;        /* 1 / target tokens of the whole step */
-    double balance_scale;   /* coef / layers with a router * this batch's share of the step's tokens; 0: off */
+    double balance_scale;   /* coef / layers with a router * the batch's share of the step's tokens; 0: off */
     bool is_balance_released;
     double lpr_scale;       /* coef / M; 0: off */
     glot_lpr_form lpr_form;
     bool is_lpr_original_only; /* lpr_groups: original */
 } glot_loss_settings;
-/* After forward (train mode): loss values into ws->losses (CE, LPR as sums over tokens, BALANCE as sum over layers), gradients += into
- * every trainable parameter. Nothing is propagated below the first layer that trains. */
+/* After forward (train mode): loss values into ws->losses (CE, LPR as sums over tokens, BALANCE as sum over
+ * layers), gradients += into every trainable parameter. Nothing is propagated below the first layer that
+ * trains. */
 void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings);
 
 #endif

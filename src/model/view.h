@@ -1,5 +1,5 @@
-/* view.h: a workspace is planned for its largest batch; these give its tensors at the size of the batch that is loaded. Used by forward.c and
- * backward.c only. */
+/* view.h: a workspace is planned for its largest batch; these give its tensors at the size of the batch that
+ * is loaded. Used by forward.c and backward.c only. */
 #ifndef GLOT_MODEL_VIEW_H
 #define GLOT_MODEL_VIEW_H
 

@@ -1,7 +1,8 @@
 /* moe.h
  *
- * One mixture-of-experts layer (METHOD 1): router, dispatch, experts, combine; forward and backward, with the load-balancing loss (METHOD 2)
- * and the LPR loss (METHOD 3, 7) on its router. A layer with one expert is a plain FFN and goes through the same door.
+ * One mixture-of-experts layer (METHOD 1): router, dispatch, experts, combine; forward and backward, with the
+ * load-balancing loss (METHOD 2) and the LPR loss (METHOD 3, 7) on its router. A layer with one expert is a
+ * plain FFN and goes through the same door.
  *
  * Shapes: T tokens, h hidden size, f FFN size, E experts, K = min(top_k, E), R = T * K rows of experts.
  */
@@ -13,7 +14,8 @@
 /* The expert that is the untouched original FFN. */
 enum { GLOT_EXPERT_ORIGINAL = 0 };
 
-/* Weights of one layer and the gradients they accumulate into; a gradient that is NULL is never computed (frozen). */
+/* Weights of one layer and the gradients they accumulate into; a gradient that is NULL is never computed
+ * (frozen). */
 typedef struct glot_moe_weights {
     int n_experts, top_k;                   /* E, K; E = 1: plain FFN, no router */
     const glot_tensor *router;              /* [E, h] */
@@ -59,17 +61,20 @@ typedef struct glot_router_losses {
     const glot_tensor *lpr_loss;     /* F64 [1] += */
 } glot_router_losses;
 
-/* Places a layer's activations, or the scratch for the largest layer, for at most T tokens. is_training: the backward pass will follow. */
-void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k, int64_t hidden,
-                        int64_t ffn);
-void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts, int max_top_k,
-                           int64_t hidden, int64_t ffn, bool is_training);
+/* Places a layer's activations, or the scratch for the largest layer, for at most T tokens. is_training: the
+ * backward pass will follow. */
+void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
+                        int64_t hidden, int64_t ffn);
+void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts,
+                           int max_top_k, int64_t hidden, int64_t ffn, bool is_training);
 
-/* y [T, h] = the layer of x [T, h], the normed hidden states. is_exact U8 [T] (or NULL): 1 takes the original expert alone, weight 1. */
+/* y [T, h] = the layer of x [T, h], the normed hidden states. is_exact U8 [T] (or NULL): 1 takes the original
+ * expert alone, weight 1. */
 void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w,
                       glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_tensor *is_exact);
 
-/* dx [T, h] = gradient of x; weight gradients += . `is_dx_needed` false: nothing trains below, dx is not written. losses may be NULL. */
+/* dx [T, h] = gradient of x; weight gradients += . `is_dx_needed` false: nothing trains below, dx is not
+ * written. losses may be NULL. */
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
                        const glot_router_losses *losses, bool is_dx_needed);

@@ -1,8 +1,10 @@
-/* checkpoint.c: everything a run needs to go on with the same bits: trained weights, moments, the step, and the place in the text. The learning rate
- * follows from the step; frozen weights are the base's and are only hashed.
+/* checkpoint.c: everything a run needs to go on with the same bits: trained weights, moments, the step, and
+ * the place in the text. The learning rate follows from the step; frozen weights are the base's and are only
+ * hashed.
  *
- * Crash safety: the folder is written under another name, every file fsynced, then renamed. A reader sees the old folder, the new one, or (between
- * putting the old aside as DIR.old-PID and renaming the new of the same name) neither, never a half. Runs give each step a folder of its own, so nothing is replaced.
+ * Crash safety: the folder is written under another name, every file fsynced, then renamed. A reader sees the
+ * old folder, the new one, or (between putting the old aside as DIR.old-PID and renaming the new of the same
+ * name) neither, never a half. Runs give each step a folder of its own, so nothing is replaced.
  */
 #include "train/train.h"
 #include "base/memory.h"
@@ -24,7 +26,8 @@ uint64_t glot_checkpoint_bytes(const glot_model *model)
     uint64_t bytes = 0;
     for (size_t i = 0; i < model->n_params; i++)
         if (model->params[i]->is_trainable)
-            bytes += 3 * (uint64_t)glot_tensor_elements(&model->params[i]->weight) * glot_dtype_block_bytes(model->be->real);
+            bytes += 3 * (uint64_t)glot_tensor_elements(&model->params[i]->weight) *
+                     glot_dtype_block_bytes(model->be->real);
     return bytes + (1 << 16);
 }
 
@@ -36,18 +39,21 @@ typedef struct tensor_source {
     const glot_tensor *tensors;
 } tensor_source;
 
-static glot_status fill_from_backend(void *user, size_t index, size_t offset, size_t n, void *out, glot_error *err)
+static glot_status fill_from_backend(void *user, size_t index, size_t offset, size_t n, void *out,
+                                     glot_error *err)
 {
     (void)err;
     const tensor_source *source = user;
     size_t element = glot_dtype_block_bytes(source->model->be->real);
-    glot_param_read(out, source->model, &source->tensors[index], (int64_t)(offset / element), (int64_t)(n / element));
+    glot_param_read(out, source->model, &source->tensors[index], (int64_t)(offset / element),
+                    (int64_t)(n / element));
     return GLOT_OK;
 }
 
 /* One file of `n` tensors; names are the caller's. */
-static glot_status save_tensors(const char *path, const glot_trainer *t, const glot_tensor *tensors, char *const *names,
-                                size_t n, char sha256[65], uint64_t *bytes, glot_error *err)
+static glot_status save_tensors(const char *path, const glot_trainer *t, const glot_tensor *tensors,
+                                char *const *names, size_t n, char sha256[65], uint64_t *bytes,
+                                glot_error *err)
 {
     glot_save_tensor *list = NULL;
     tensor_source source = {t->model, tensors};
@@ -56,7 +62,8 @@ static glot_status save_tensors(const char *path, const glot_trainer *t, const g
         list[i] = (glot_save_tensor){.name = names[i], .tensor = tensors[i]};
         list[i].tensor.addr = NULL;
     }
-    glot_status status = glot_safetensors_save(path, list, n, NULL, fill_from_backend, &source, sha256, bytes, err);
+    glot_status status =
+        glot_safetensors_save(path, list, n, NULL, fill_from_backend, &source, sha256, bytes, err);
     glot_free(list);
     return status;
 }
@@ -69,8 +76,8 @@ static void free_names(char **names, size_t n)
 }
 
 /* Tensors and names of one file: the weights, or both moments of each. The caller frees both arrays. */
-static glot_status list_tensors(const glot_trainer *t, bool is_moments, glot_tensor **tensors, char ***names, size_t *n,
-                                glot_error *err)
+static glot_status list_tensors(const glot_trainer *t, bool is_moments, glot_tensor **tensors, char ***names,
+                                size_t *n, glot_error *err)
 {
     size_t each = is_moments ? 2 : 1;
     *n = each * t->n_trained;
@@ -87,8 +94,8 @@ static glot_status list_tensors(const glot_trainer *t, bool is_moments, glot_ten
     return GLOT_OK;
 }
 
-static glot_status save_file(const char *path, const glot_trainer *t, bool is_moments, char sha256[65], uint64_t *bytes,
-                             glot_error *err)
+static glot_status save_file(const char *path, const glot_trainer *t, bool is_moments, char sha256[65],
+                             uint64_t *bytes, glot_error *err)
 {
     glot_tensor *tensors = NULL;
     char **names = NULL;
@@ -109,8 +116,9 @@ static json_t *mix_to_json(const glot_mix_state *s, size_t n_languages)
         json_array_append_new(epoch, json_integer((json_int_t)s->epoch[i]));
         json_array_append_new(next, json_integer((json_int_t)s->next[i]));
     }
-    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "tokens", tokens, "epoch", epoch, "next", next, "language",
-                     (json_int_t)s->language, "document", (json_int_t)s->document, "offset", (json_int_t)s->offset);
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "tokens", tokens, "epoch", epoch, "next", next,
+                     "language", (json_int_t)s->language, "document", (json_int_t)s->document, "offset",
+                     (json_int_t)s->offset);
 }
 
 static const char *phase_name(glot_phase phase)
@@ -118,7 +126,8 @@ static const char *phase_name(glot_phase phase)
     return phase == GLOT_PHASE_TRAIN ? "train" : "review";
 }
 
-static glot_status save_json(const char *path, json_t *value, char sha256[65], uint64_t *bytes, glot_error *err)
+static glot_status save_json(const char *path, json_t *value, char sha256[65], uint64_t *bytes,
+                             glot_error *err)
 {
     char *text = value ? glot_json_dump(value, 2) : NULL;
     json_decref(value);
@@ -139,18 +148,19 @@ static glot_status save_json(const char *path, json_t *value, char sha256[65], u
     return status;
 }
 
-static glot_status save_state(const char *path, const glot_trainer *t, const char *frozen_sha256, const json_t *extra,
-                              char sha256[65], uint64_t *bytes, glot_error *err)
+static glot_status save_state(const char *path, const glot_trainer *t, const char *frozen_sha256,
+                              const json_t *extra, char sha256[65], uint64_t *bytes, glot_error *err)
 {
-    json_t *state = json_pack("{s:s, s:i, s:s, s:I, s:I, s:o, s:s, s:O*}", "format", FORMAT, "version", VERSION, "phase",
-                              phase_name(t->settings.phase), "step", (json_int_t)t->step, "tokens", (json_int_t)t->tokens,
-                              "mix", mix_to_json(glot_mix_get_state(t->mix), t->n_languages), "frozen_sha256", frozen_sha256,
-                              "extra", extra);
+    json_t *state =
+        json_pack("{s:s, s:i, s:s, s:I, s:I, s:o, s:s, s:O*}", "format", FORMAT, "version", VERSION, "phase",
+                  phase_name(t->settings.phase), "step", (json_int_t)t->step, "tokens", (json_int_t)t->tokens,
+                  "mix", mix_to_json(glot_mix_get_state(t->mix), t->n_languages), "frozen_sha256",
+                  frozen_sha256, "extra", extra);
     return save_json(path, state, sha256, bytes, err);
 }
 
-static glot_status save_one(int file, const char *path, const glot_trainer *t, const char *frozen_sha256, const json_t *extra,
-                            char sha256[65], uint64_t *bytes, glot_error *err)
+static glot_status save_one(int file, const char *path, const glot_trainer *t, const char *frozen_sha256,
+                            const json_t *extra, char sha256[65], uint64_t *bytes, glot_error *err)
 {
     if (file == 2)
         return save_state(path, t, frozen_sha256, extra, sha256, bytes, err);
@@ -158,7 +168,8 @@ static glot_status save_one(int file, const char *path, const glot_trainer *t, c
 }
 
 /* Writes every file into `dir`, the manifest last. */
-static glot_status save_files(const char *dir, const glot_trainer *t, const char *frozen_sha256, const json_t *extra, glot_error *err)
+static glot_status save_files(const char *dir, const glot_trainer *t, const char *frozen_sha256,
+                              const json_t *extra, glot_error *err)
 {
     glot_status status = GLOT_OK;
     json_t *manifest = json_object();
@@ -170,7 +181,8 @@ static glot_status save_files(const char *dir, const glot_trainer *t, const char
                       : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
         glot_free(path);
         if (status == GLOT_OK)
-            json_object_set_new(manifest, files[i], json_pack("{s:I, s:s}", "bytes", (json_int_t)bytes, "sha256", sha256));
+            json_object_set_new(manifest, files[i],
+                                json_pack("{s:I, s:s}", "bytes", (json_int_t)bytes, "sha256", sha256));
     }
     char *path = glot_path_join(dir, "manifest.json");
     if (status == GLOT_OK)
@@ -190,7 +202,8 @@ static glot_status sync_parent(const char *dir, glot_error *err)
     return status;
 }
 
-/* Puts the finished folder in place of DIR. An older DIR waits under the name `aside` and comes back where anything fails. */
+/* Puts the finished folder in place of DIR. An older DIR waits under the name `aside` and comes back where
+ * anything fails. */
 static glot_status move_into_place(const char *temporary, const char *dir, const char *aside, glot_error *err)
 {
     GLOT_TRY(glot_dir_sync(temporary, err));
@@ -208,8 +221,8 @@ static glot_status move_into_place(const char *temporary, const char *dir, const
     return status != GLOT_OK || !had_older ? status : glot_dir_remove(aside, err);
 }
 
-glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const char *frozen_sha256, const json_t *extra,
-                                 glot_error *err)
+glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const char *frozen_sha256,
+                                 const json_t *extra, glot_error *err)
 {
     glot_status status = GLOT_OK;
     glot_str temporary = {0}, aside = {0};
@@ -231,7 +244,8 @@ out:
 
 /* ---- verifying ---- */
 
-static glot_status verify_file(const char *dir, const char *name, const json_t *entry, const char *manifest, glot_error *err)
+static glot_status verify_file(const char *dir, const char *name, const json_t *entry, const char *manifest,
+                               glot_error *err)
 {
     const char *wanted;
     int64_t bytes;
@@ -248,11 +262,14 @@ static glot_status verify_file(const char *dir, const char *name, const json_t *
     size_t size = map.size;
     glot_map_close(&map);
     if (status == GLOT_OK && size != (uint64_t)bytes)
-        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is damaged: it has %zu bytes, its manifest says %" PRId64, path, size, bytes);
+        status =
+            GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is damaged: it has %zu bytes, its manifest says %" PRId64,
+                      path, size, bytes);
     if (status == GLOT_OK)
         status = glot_sha256_file(sha256, path, err);
     if (status == GLOT_OK && strcmp(sha256, wanted) != 0)
-        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is damaged: its SHA-256 is %s, its manifest says %s", path, sha256, wanted);
+        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is damaged: its SHA-256 is %s, its manifest says %s",
+                           path, sha256, wanted);
     glot_free(path);
     return status;
 }
@@ -266,7 +283,8 @@ static glot_status check_state_header(const json_t *state, const char *path, glo
     if (strcmp(format, FORMAT) != 0)
         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': format is '%s', expected '%s'", path, format, FORMAT);
     if (version != VERSION)
-        return GLOT_FAIL(err, GLOT_BAD_VERSION, "'%s': version is %" PRId64 ", this program reads %d", path, version, VERSION);
+        return GLOT_FAIL(err, GLOT_BAD_VERSION, "'%s': version is %" PRId64 ", this program reads %d", path,
+                         version, VERSION);
     return GLOT_OK;
 }
 
@@ -300,8 +318,8 @@ out:
 
 /* ---- loading ---- */
 
-static glot_status load_tensor(const glot_safetensors *s, const char *name, const glot_backend *be, const glot_tensor *to,
-                               const char *path, glot_error *err)
+static glot_status load_tensor(const glot_safetensors *s, const char *name, const glot_backend *be,
+                               const glot_tensor *to, const char *path, glot_error *err)
 {
     char wanted[96], got[96];
     const glot_stored_tensor *found = glot_safetensors_find(s, name);
@@ -326,7 +344,8 @@ static glot_status load_file(const char *dir, glot_trainer *t, bool is_moments, 
     GLOT_TRY_OUT(list_tensors(t, is_moments, &tensors, &names, &n, err));
     GLOT_TRY_OUT(glot_safetensors_open(&s, path, err));
     if (glot_safetensors_count(s) != n) {
-        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has %zu tensors, this run trains %zu", path, glot_safetensors_count(s), n);
+        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has %zu tensors, this run trains %zu", path,
+                           glot_safetensors_count(s), n);
         goto out;
     }
     for (size_t i = 0; i < n; i++)
@@ -340,11 +359,13 @@ out:
 }
 
 /* `values` [n] from an array of n whole numbers. */
-static glot_status load_counts(const json_t *mix, const char *key, uint64_t *values, size_t n, const char *path, glot_error *err)
+static glot_status load_counts(const json_t *mix, const char *key, uint64_t *values, size_t n,
+                               const char *path, glot_error *err)
 {
     const json_t *array = json_object_get(mix, key);
     if (!json_is_array(array) || json_array_size(array) != n)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': mix.%s must be a list of %zu numbers, one for each language", path, key, n);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT,
+                         "'%s': mix.%s must be a list of %zu numbers, one for each language", path, key, n);
     for (size_t i = 0; i < n; i++) {
         const json_t *value = json_array_get(array, i);
         if (!json_is_integer(value) || json_integer_value(value) < 0)
@@ -372,7 +393,8 @@ static glot_status load_mix(const json_t *state, glot_trainer *t, const char *pa
     return status != GLOT_OK && err ? glot_error_prefix(err, "'%s'", path) : status;
 }
 
-static glot_status load_state(const json_t *state, glot_trainer *t, const char *frozen_sha256, const char *path, glot_error *err)
+static glot_status load_state(const json_t *state, glot_trainer *t, const char *frozen_sha256,
+                              const char *path, glot_error *err)
 {
     const char *phase, *frozen;
     int64_t step, tokens;
@@ -382,12 +404,15 @@ static glot_status load_state(const json_t *state, glot_trainer *t, const char *
     GLOT_TRY(glot_json_get_int(state, "step", &step, path, err));
     GLOT_TRY(glot_json_get_int(state, "tokens", &tokens, path, err));
     if (strcmp(phase, phase_name(t->settings.phase)) != 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': phase is '%s', expected '%s'", path, phase, phase_name(t->settings.phase));
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': phase is '%s', expected '%s'", path, phase,
+                         phase_name(t->settings.phase));
     if (strcmp(frozen, frozen_sha256) != 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': it was made over frozen weights with SHA-256 %s, the model's have %s", path, frozen,
-                         frozen_sha256);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s': it was made over frozen weights with SHA-256 %s, the model's have %s", path,
+                         frozen, frozen_sha256);
     if (step < 0 || step > t->settings.steps || tokens < 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': step %" PRId64 " is outside 0 to %" PRId64, path, step, t->settings.steps);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': step %" PRId64 " is outside 0 to %" PRId64, path, step,
+                         t->settings.steps);
     GLOT_TRY(load_mix(state, t, path, err));
     t->step = step;
     t->tokens = (uint64_t)tokens;

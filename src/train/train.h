@@ -1,10 +1,12 @@
 /* train.h
  *
- * Training a model on blocks of text: stage 1 (METHOD 2), review (METHOD 3), or plain training of everything. step.c is the story of one step; schedule.c
- * the learning rate; checkpoint.c what is saved. The trainer knows no run directory: whoever runs it watches each step and saves when it likes.
+ * Training a model on blocks of text: stage 1 (METHOD 2), review (METHOD 3), or plain training of everything.
+ * step.c is the story of one step; schedule.c the learning rate; checkpoint.c what is saved. The trainer
+ * knows no run directory: whoever runs it watches each step and saves when it likes.
  *
- *     glot_model_... is opened, expanded, its trainable parameters marked and glot_model_allocate_grads called
- *     glot_trainer_create(&t, model, mix, &settings, &err);
+ * The model is open, expanded, its trainable parameters marked and glot_model_allocate_grads called:
+ *
+ *     glot_trainer_create(&t, model, mix, language_group, n_languages, &settings, &err);
  *     glot_trainer_run(t, on_step, user, cancel, &err);
  */
 #ifndef GLOT_TRAIN_TRAIN_H
@@ -15,7 +17,9 @@
 #include "text/mix.h"
 
 typedef enum glot_phase { GLOT_PHASE_TRAIN, GLOT_PHASE_REVIEW } glot_phase;
-typedef enum glot_schedule { GLOT_SCHEDULE_COSINE, GLOT_SCHEDULE_CONSTANT, GLOT_SCHEDULE_LINEAR } glot_schedule;
+typedef enum glot_schedule {
+    GLOT_SCHEDULE_COSINE, GLOT_SCHEDULE_CONSTANT, GLOT_SCHEDULE_LINEAR
+} glot_schedule;
 
 typedef struct glot_train_settings {
     glot_phase phase;
@@ -24,7 +28,8 @@ typedef struct glot_train_settings {
     int64_t micro_batch;  /* sequences at once; <= batch */
     int64_t length;       /* ids in a sequence */
     glot_schedule schedule;
-    double lr, min_lr, router_lr; /* router_lr: the same schedule from another start (its min is min_lr too) */
+    double lr, min_lr;
+    double router_lr;     /* the same schedule from another start (its min is min_lr too) */
     int64_t warmup_steps;
     double beta1, beta2, eps, weight_decay, clip; /* clip 0: off */
     double balance_coef;  /* stage 1 */
@@ -57,7 +62,7 @@ typedef void glot_next_block(void *user, glot_block *block);
 typedef struct glot_trainer {
     glot_model *model;
     glot_mix *mix;                  /* or NULL */
-    glot_next_block *next_block;    /* glot_mix_next on `mix`; without a mix (benchmarks, tests) the caller sets both */
+    glot_next_block *next_block;    /* glot_mix_next on `mix`; without one the caller sets both */
     void *next_block_user;
     glot_train_settings settings;
     int32_t language_group[GLOT_MAX_LANGUAGES]; /* group of each language of the mix */
@@ -73,40 +78,50 @@ typedef struct glot_trainer {
     struct glot_step_data *data;    /* the step's blocks on the host: step.c */
 } glot_trainer;
 
-/* Moments zero, step 0. The mix stays the caller's (NULL: the caller sets next_block before the first step, and there are no checkpoints); `language_group` of its languages: < newest group of the model is old for the LPR loss.
- * A review whose mix has no old language, or nothing trainable: GLOT_BAD_ARGUMENT. */
-glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix *mix, const int32_t *language_group,
-                                size_t n_languages, const glot_train_settings *settings, glot_error *err);
+/* Moments zero, step 0. The mix stays the caller's (NULL: the caller sets next_block before the first step,
+ * and there are no checkpoints); `language_group` of its languages: < newest group of the model is old for
+ * the LPR loss. A review whose mix has no old language, or nothing trainable: GLOT_BAD_ARGUMENT. */
+glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix *mix,
+                                const int32_t *language_group, size_t n_languages,
+                                const glot_train_settings *settings, glot_error *err);
 void glot_trainer_free(glot_trainer *t);
 /* What create would allocate (gradients included), for the plan. Nothing is allocated. */
-glot_status glot_trainer_measure(glot_train_memory *memory, const glot_model *model, const glot_train_settings *settings,
-                                 glot_error *err);
+glot_status glot_trainer_measure(glot_train_memory *memory, const glot_model *model,
+                                 const glot_train_settings *settings, glot_error *err);
 
-/* One optimizer step; makes no heap call. A loss or gradient that is not finite: GLOT_NUMERIC naming step and tensor, weights untouched. */
+/* One optimizer step; makes no heap call. A loss or gradient that is not finite: GLOT_NUMERIC naming step and
+ * tensor, weights untouched. */
 glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_error *err);
 
 /* Called after every step; anything but GLOT_OK ends the run with that status. */
-typedef glot_status glot_on_step(void *user, glot_trainer *t, const glot_step_report *report, glot_error *err);
+typedef glot_status glot_on_step(void *user, glot_trainer *t, const glot_step_report *report,
+                                 glot_error *err);
 /* Steps until settings.steps are done. Returns GLOT_CANCELLED between steps when asked to stop. */
-glot_status glot_trainer_run(glot_trainer *t, glot_on_step *on_step, void *user, const glot_cancel *cancel, glot_error *err);
+glot_status glot_trainer_run(glot_trainer *t, glot_on_step *on_step, void *user, const glot_cancel *cancel,
+                             glot_error *err);
 
 /* Learning rate of step s (from 0), of a schedule that starts at `lr`. INTERFACES, "Steps". */
 double glot_learning_rate(const glot_train_settings *settings, double lr, int64_t step);
 
 /* ---- checkpoints (checkpoint.c) ----
- * A folder: trained.safetensors (weights), moments.safetensors (NAME.m, NAME.v), state.json (phase, step, tokens, place in the text, frozen
- * SHA-256, `extra`), manifest.json (size and SHA-256 of each). Written as DIR.tmp-PID, every file and the folder fsynced, then renamed to DIR. Nothing
- * about threads or machines in it. */
+ * A folder: trained.safetensors (weights), moments.safetensors (NAME.m, NAME.v), state.json (phase, step,
+ * tokens, place in the text, frozen SHA-256, `extra`), manifest.json (size and SHA-256 of each). Written as
+ * DIR.tmp-PID, every file and the folder fsynced, then renamed to DIR. Nothing about threads or machines in
+ * it. */
 
-/* frozen_sha256: of the model's frozen parameters (glot_model_sha256; the caller keeps it: they do not change). extra (may be NULL): whatever the
- * caller wants back. An existing DIR is replaced. On failure nothing is left behind and an older DIR is whole. */
-glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const char *frozen_sha256, const json_t *extra,
-                                 glot_error *err);
-/* Checks the manifest against every byte; GLOT_BAD_FORMAT names what is damaged. *state (may be NULL): new reference to state.json. */
+/* frozen_sha256: of the model's frozen parameters (glot_model_sha256; the caller keeps it: they do not
+ * change). extra (may be NULL): whatever the caller wants back. An existing DIR is replaced. On failure
+ * nothing is left behind and an older DIR is whole. */
+glot_status glot_checkpoint_save(const char *dir, const glot_trainer *t, const char *frozen_sha256,
+                                 const json_t *extra, glot_error *err);
+/* Checks the manifest against every byte; GLOT_BAD_FORMAT names what is damaged. *state (may be NULL): new
+ * reference to state.json. */
 glot_status glot_checkpoint_verify(const char *dir, json_t **state, glot_error *err);
-/* Puts weights, moments, step, tokens and place in the text into a trainer made for the same model, phase and text; a difference (another
- * tensor, shape, phase, language count, frozen hash) is refused by name. Does not verify hashes: verify does. */
-glot_status glot_checkpoint_load(const char *dir, glot_trainer *t, const char *frozen_sha256, glot_error *err);
+/* Puts weights, moments, step, tokens and place in the text into a trainer made for the same model, phase and
+ * text; a difference (another tensor, shape, phase, language count, frozen hash) is refused by name. Does not
+ * verify hashes: verify does. */
+glot_status glot_checkpoint_load(const char *dir, glot_trainer *t, const char *frozen_sha256,
+                                 glot_error *err);
 /* Bytes a checkpoint of this model needs, for the plan. */
 uint64_t glot_checkpoint_bytes(const glot_model *model);
 
