@@ -1,11 +1,12 @@
-/* cmd_eval.c: `glot eval MODEL --text LANG=FILE...`: bits per byte (INTERFACES, "Blocks and scores"). */
+/* cmd_eval.c: `glot eval`: bits per byte of a model on text, or scores of translations that are there already. */
+#include "cli/eval.h"
 #include "cli/model.h"
 #include "eval/eval.h"
 #include "text/document_reader.h"
 
 static const glot_option rows[] = {
-    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file"},
-    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .is_required = true,
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .help = "a model directory or GGUF file"},
+    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE",
      .help = "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
     {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0", .unit = "tokens",
      .help = "text tokens in a window; 0: the smaller of 1024 and the model's context less one"},
@@ -13,6 +14,9 @@ static const glot_option rows[] = {
      .help = "whole documents of each language until so many tokens are reached; 0: all"},
     {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "key of the text in JSON lines"},
     {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {"hypotheses", .kind = GLOT_OPTION_STRING, .value = "FILE",
+     .help = "translations to score against --references, a sentence a line: BLEU, chrF, chrF++; no model"},
+    {"references", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "what --hypotheses should be, a sentence a line"},
     {0},
 };
 
@@ -75,12 +79,11 @@ static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot
     return GLOT_OK;
 }
 
-static glot_status run(const glot_cli *cli, glot_error *err)
+static glot_status eval_text(const glot_cli *cli, const char *const *words, size_t n_words, glot_error *err)
 {
     cli_model m;
     glot_text_files *texts = NULL;
-    size_t n_words, n = 0;
-    const char *const *words = glot_args_words(cli->args, "text", &n_words);
+    size_t n = 0;
     json_t *scores = json_object();
     glot_status status = cli_model_open(&m, cli, true, err);
     if (status == GLOT_OK)
@@ -95,4 +98,19 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_eval = {"eval", "score a model on text: bits per byte of each language", rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};
+static glot_status run(const glot_cli *cli, glot_error *err)
+{
+    size_t n_words;
+    const char *model = glot_args_string(cli->args, "MODEL"), *const *words = glot_args_words(cli->args, "text", &n_words);
+    bool is_translation = glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
+    if (is_translation && (model || n_words))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL and --text");
+    if (is_translation)
+        return cli_eval_translation(cli, err);
+    if (!model || n_words == 0)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "expected MODEL and --text LANG=FILE, or --hypotheses FILE and --references FILE");
+    return eval_text(cli, words, n_words, err);
+}
+
+const glot_command cmd_eval = {"eval", "score a model on text: bits per byte of each language; or translations",
+                               rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};
