@@ -41,7 +41,7 @@ static glot_status score_language(const glot_cli *cli, const cli_model *m, const
     glot_corpus_options corpus = glot_corpus_options_default();
     corpus.text_key = glot_args_string(cli->args, "text-key");
     corpus.skip_bad_lines = glot_args_flag(cli->args, "skip-bad-lines");
-    glot_score_options options = {.length = glot_args_int(cli->args, "length"), .is_exact = m->is_exact, .cancel = cli->cancel};
+    glot_score_options options = {.length = glot_args_int(cli->args, "length"), .exact = m->exact, .cancel = cli->cancel};
     glot_document_reader *r = NULL;
     glot_scorer *s = NULL;
     glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer, &corpus,

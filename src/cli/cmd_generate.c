@@ -92,7 +92,7 @@ static glot_status prepare(generation *g, glot_error *err)
     GLOT_TRY(glot_new(&g->scratch, (size_t)vocab, sizeof *g->scratch, "sampling", err));
     int64_t n_batch = g->n_prompt < 512 ? g->n_prompt : 512;
     GLOT_TRY(glot_session_create(&g->session, g->m.model, g->n_prompt + g->max_tokens, n_batch, err));
-    glot_session_set_exact(g->session, g->m.is_exact);
+    glot_session_set_exact(g->session, g->m.exact);
     return GLOT_OK;
 }
 

@@ -101,7 +101,7 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     if (status == GLOT_OK)
         status = glot_session_create(&s, m.model, n, n < 512 ? n : 512, err);
     if (status == GLOT_OK) {
-        glot_session_set_exact(s, m.is_exact);
+        glot_session_set_exact(s, m.exact);
         status = glot_session_log_probs(s, ids, n, take_row, &out, err);
     }
     if (status == GLOT_OK)

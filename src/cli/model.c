@@ -29,6 +29,17 @@ static bool is_listed(const char *list, const char *language)
     return false;
 }
 
+/* The languages of every group, separated by commas. The caller releases. */
+static glot_str all_languages(const glot_model_config *c)
+{
+    glot_str names = {0};
+    for (int g = 0; g < c->n_groups; g++)
+        if (c->group_languages[g] && *c->group_languages[g])
+            glot_str_printf(&names, "%s%s", names.length ? "," : "", c->group_languages[g]);
+    return names;
+}
+
+/* An old language (group 0) stays on the exact path throughout, a new one is never on it (METHOD 8). */
 static glot_status resolve_language(cli_model *m, const char *language, glot_error *err)
 {
     const glot_model_config *c = &m->model->config;
@@ -36,11 +47,14 @@ static glot_status resolve_language(cli_model *m, const char *language, glot_err
         return GLOT_OK;
     for (int g = 0; g < c->n_groups; g++)
         if (is_listed(c->group_languages[g], language)) {
-            m->is_exact = g == 0;
+            m->exact = g == 0 ? GLOT_EXACT_ALWAYS : GLOT_EXACT_NEVER;
             return GLOT_OK;
         }
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language '%s' is none of the languages of '%s' (old: %s)", language, m->model->path,
-                     c->n_groups ? c->group_languages[0] : "none");
+    glot_str names = all_languages(c);
+    glot_status status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language '%s' is none of the languages of '%s': %s", language, m->model->path,
+                                   names.data ? names.data : "it names none");
+    glot_str_release(&names);
+    return status;
 }
 
 glot_status cli_model_open(cli_model *m, const glot_cli *cli, bool with_tokenizer, glot_error *err)

@@ -3,7 +3,7 @@
 #define GLOT_CLI_MODEL_H
 
 #include "cli/cli.h"
-#include "model/model.h"
+#include "infer/session.h"
 #include "text/tokenizer.h"
 
 typedef struct cli_model {
@@ -11,7 +11,7 @@ typedef struct cli_model {
     glot_model *model;
     glot_tokenizer *tokenizer; /* NULL unless asked for */
     glot_encoder *encoder;
-    bool is_exact;             /* --language names an old language */
+    glot_exact_choice exact;   /* what --language says */
 } cli_model;
 
 /* A backend for --device and --dtype; what is not there is refused by name. */

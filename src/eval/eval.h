@@ -14,7 +14,7 @@ typedef struct glot_text_score {
 typedef struct glot_score_options {
     int64_t length;      /* text tokens in a window; 0: min(1024, context - 1) */
     uint64_t max_tokens; /* whole documents until reached; 0: all */
-    bool is_exact;       /* old language named by the caller: exact path */
+    glot_exact_choice exact;
     const glot_cancel *cancel;
 } glot_score_options;
 

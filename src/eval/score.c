@@ -1,5 +1,5 @@
-/* score.c: bits per byte (INTERFACES, "Blocks and scores"): every document alone, in windows, each with BOS in front; sums over documents in order,
- * in double, before dividing. */
+/* score.c: bits per byte (INTERFACES, "Blocks and scores"): every document alone, in windows, each with BOS in front and a context of its own; what is
+ * known of a document's language runs on through its windows. Sums over documents in order, in double, before dividing. */
 #include "eval/eval.h"
 #include "base/memory.h"
 
@@ -19,9 +19,7 @@ struct glot_scorer {
     int32_t *ids;              /* [capacity] */
     float *nll;                /* [capacity] */
     int64_t used;
-    const int32_t **window_ids; /* [capacity / 2] */
-    float **window_nll;
-    int64_t *window_n;
+    glot_sequence *windows;    /* [capacity] */
     size_t n_windows;
 };
 
@@ -32,9 +30,7 @@ void glot_scorer_free(glot_scorer *w)
     glot_session_free(w->session);
     glot_free(w->ids);
     glot_free(w->nll);
-    glot_free(w->window_ids);
-    glot_free(w->window_nll);
-    glot_free(w->window_n);
+    glot_free(w->windows);
     glot_free(w);
 }
 
@@ -54,35 +50,31 @@ static glot_status prepare(glot_scorer *w, const glot_model *m, const glot_score
     size_t n = (size_t)w->capacity;
     GLOT_TRY(glot_new(&w->ids, n, sizeof *w->ids, "scoring", err));
     GLOT_TRY(glot_new(&w->nll, n, sizeof *w->nll, "scoring", err));
-    GLOT_TRY(glot_new(&w->window_ids, n, sizeof *w->window_ids, "scoring", err));
-    GLOT_TRY(glot_new(&w->window_nll, n, sizeof *w->window_nll, "scoring", err));
-    GLOT_TRY(glot_new(&w->window_n, n, sizeof *w->window_n, "scoring", err));
+    GLOT_TRY(glot_new(&w->windows, n, sizeof *w->windows, "scoring", err));
     GLOT_TRY(glot_session_create(&w->session, m, w->length + 1, w->capacity, err));
-    glot_session_set_exact(w->session, o->is_exact);
+    glot_session_set_exact(w->session, o->exact);
     return GLOT_OK;
 }
 
 static glot_status flush(glot_scorer *w, glot_error *err)
 {
-    GLOT_TRY(glot_session_score(w->session, w->window_ids, w->window_n, w->n_windows, w->window_nll, err));
+    GLOT_TRY(glot_session_score(w->session, w->windows, w->n_windows, err));
     for (size_t i = 0; i < w->n_windows; i++)
-        for (int64_t t = 1; t < w->window_n[i]; t++)
-            w->score.nll_nats += (double)w->window_nll[i][t];
+        for (int64_t t = 1; t < w->windows[i].n; t++)
+            w->score.nll_nats += (double)w->windows[i].nll[t];
     w->n_windows = 0;
     w->used = 0;
     return GLOT_OK;
 }
 
-static glot_status add_window(glot_scorer *w, const int32_t *ids, int64_t n, glot_error *err)
+static glot_status add_window(glot_scorer *w, const int32_t *ids, int64_t n, bool is_continued, glot_error *err)
 {
     if (w->used + n + 1 > w->capacity)
         GLOT_TRY(flush(w, err));
     int32_t *to = w->ids + w->used;
     to[0] = w->start_id;
     memcpy(to + 1, ids, (size_t)n * sizeof *ids);
-    w->window_ids[w->n_windows] = to;
-    w->window_nll[w->n_windows] = w->nll + w->used;
-    w->window_n[w->n_windows++] = n + 1;
+    w->windows[w->n_windows++] = (glot_sequence){.ids = to, .n = n + 1, .nll = w->nll + w->used, .is_continued = is_continued};
     w->used += n + 1;
     return GLOT_OK;
 }
@@ -106,7 +98,7 @@ glot_status glot_scorer_add(glot_scorer *w, const glot_document *d, glot_error *
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
     for (int64_t first = 0; first < d->n_ids; first += w->length) {
         int64_t n = d->n_ids - first < w->length ? d->n_ids - first : w->length;
-        GLOT_TRY(add_window(w, d->ids + first, n, err));
+        GLOT_TRY(add_window(w, d->ids + first, n, first > 0, err));
     }
     w->score.tokens += d->n_ids;
     w->score.bytes += d->n_bytes;

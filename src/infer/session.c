@@ -12,10 +12,12 @@ struct glot_session {
     glot_kv_cache *cache;   /* made at first need */
     int64_t n_context, n_batch;
     int64_t length;         /* tokens of the running sequence in the cache */
-    bool is_exact;
+    glot_exact_choice choice;
+    glot_exact_test test;
+    glot_exact_state running, scored; /* of the running sequence, beside its keys and values; of the document scored last */
     int32_t *ids, *positions, *targets; /* [n_batch] */
     int32_t *segments;      /* [n_batch, 4] */
-    uint8_t *exact;         /* [n_batch], all ones */
+    uint8_t *is_exact;      /* [n_batch] */
     float *nll;             /* [n_batch] */
     float *log_probs;       /* [head_rows, vocab] */
 };
@@ -28,9 +30,8 @@ static glot_status make_arrays(glot_session *s, glot_error *err)
     GLOT_TRY(glot_new(&s->positions, n, sizeof *s->positions, what, err));
     GLOT_TRY(glot_new(&s->targets, n, sizeof *s->targets, what, err));
     GLOT_TRY(glot_new(&s->segments, n * 4, sizeof *s->segments, what, err));
-    GLOT_TRY(glot_new(&s->exact, n, sizeof *s->exact, what, err));
+    GLOT_TRY(glot_new(&s->is_exact, n, sizeof *s->is_exact, what, err));
     GLOT_TRY(glot_new(&s->nll, n, sizeof *s->nll, what, err));
-    memset(s->exact, 1, n);
     size_t n_logits = (size_t)s->ws->head_rows * (size_t)s->model->config.vocab_size;
     return glot_new(&s->log_probs, n_logits, sizeof *s->log_probs, what, err);
 }
@@ -46,6 +47,7 @@ glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t
     *s = (glot_session){.model = m, .n_context = n_context, .n_batch = n_batch};
     GLOT_TRY_OUT(glot_workspace_create(&s->ws, m, GLOT_WORKSPACE_INFER, n_batch, n_context, n_context, err));
     GLOT_TRY_OUT(make_arrays(s, err));
+    GLOT_TRY_OUT(glot_exact_test_init(&s->test, m, err));
 out:
     if (status == GLOT_OK)
         *out = s;
@@ -64,15 +66,16 @@ void glot_session_free(glot_session *s)
     glot_free(s->positions);
     glot_free(s->targets);
     glot_free(s->segments);
-    glot_free(s->exact);
+    glot_free(s->is_exact);
+    glot_exact_test_release(&s->test);
     glot_free(s->nll);
     glot_free(s->log_probs);
     glot_free(s);
 }
 
-void glot_session_set_exact(glot_session *s, bool is_exact)
+void glot_session_set_exact(glot_session *s, glot_exact_choice choice)
 {
-    s->is_exact = is_exact;
+    s->choice = choice;
 }
 
 int64_t glot_session_length(const glot_session *s)
@@ -83,6 +86,7 @@ int64_t glot_session_length(const glot_session *s)
 void glot_session_reset(glot_session *s)
 {
     s->length = 0;
+    s->running = (glot_exact_state){0};
 }
 
 glot_workspace *glot_session_workspace(glot_session *s)
@@ -95,8 +99,17 @@ typedef struct piece {
     const int32_t *ids;
     int64_t n, past;
     int32_t next;
-    bool is_cached; /* keys and values go through the cache */
+    bool is_cached;          /* keys and values go through the cache */
+    glot_exact_state *state; /* of its document; moves on */
 } piece;
+
+static void mark_exact(glot_session *s, const piece *p, uint8_t *is_exact)
+{
+    if (s->choice == GLOT_EXACT_AUTO)
+        glot_exact_mark(&s->test, p->state, p->ids, p->n, is_exact);
+    else
+        memset(is_exact, s->choice == GLOT_EXACT_ALWAYS, (size_t)p->n);
+}
 
 static void add_segment(glot_session *s, glot_batch *b, const piece *p)
 {
@@ -111,13 +124,14 @@ static void add_segment(glot_session *s, glot_batch *b, const piece *p)
         s->positions[row + i] = (int32_t)(p->past + i);
         s->targets[row + i] = i + 1 < p->n ? p->ids[i + 1] : p->next;
     }
+    mark_exact(s, p, s->is_exact + row);
     b->n_tokens += p->n;
 }
 
 static glot_batch empty_batch(const glot_session *s)
 {
     return (glot_batch){.ids = s->ids, .positions = s->positions, .segments = s->segments, .targets = s->targets,
-                        .is_exact = s->is_exact ? s->exact : NULL};
+                        .is_exact = s->is_exact};
 }
 
 static glot_status run(glot_session *s, const glot_batch *b, bool is_cached, glot_error *err)
@@ -149,39 +163,42 @@ static void scatter_nll(const float *from, int64_t n_rows, int64_t n_ids, int64_
 }
 
 /* One sequence longer than a pass: in pieces, behind the cache. */
-static glot_status score_long(glot_session *s, const int32_t *ids, int64_t n, float *nll, glot_error *err)
+static glot_status score_long(glot_session *s, const glot_sequence *q, glot_error *err)
 {
-    glot_session_reset(s);
-    for (int64_t from = 0; from < n; from += s->n_batch) {
-        int64_t rows = n - from < s->n_batch ? n - from : s->n_batch;
+    for (int64_t from = 0; from < q->n; from += s->n_batch) {
+        int64_t rows = q->n - from < s->n_batch ? q->n - from : s->n_batch;
         glot_batch b = empty_batch(s);
-        piece p = {ids + from, rows, from, from + rows < n ? ids[from + rows] : -1, true};
+        piece p = {q->ids + from, rows, from, from + rows < q->n ? q->ids[from + rows] : -1, true, &s->scored};
         add_segment(s, &b, &p);
         GLOT_TRY(run(s, &b, true, err));
         glot_model_nll(s->model, s->ws, s->nll);
         GLOT_TRY(check_finite(s, s->nll, rows, err));
-        scatter_nll(s->nll, rows, n, from, nll);
+        scatter_nll(s->nll, rows, q->n, from, q->nll);
     }
     return GLOT_OK;
 }
 
-/* Sequences [first, first + count) in one pass. */
-static glot_status score_packed(glot_session *s, const int32_t *const *ids, const int64_t *n, size_t first, size_t count,
-                                float **nll, glot_error *err)
+/* `count` sequences in one pass. */
+static glot_status score_packed(glot_session *s, const glot_sequence *sequences, size_t count, glot_error *err)
 {
     glot_batch b = empty_batch(s);
-    for (size_t i = first; i < first + count; i++) {
-        piece p = {ids[i], n[i], 0, -1, false};
-        if (n[i] > 0)
+    for (size_t i = 0; i < count; i++) {
+        const glot_sequence *q = &sequences[i];
+        piece p = {q->ids, q->n, 0, -1, false, &s->scored};
+        if (!q->is_continued)
+            s->scored = (glot_exact_state){0};
+        if (q->n > 0)
             add_segment(s, &b, &p);
     }
+    if (b.n_tokens == 0)
+        return GLOT_OK;
     GLOT_TRY(run(s, &b, false, err));
     glot_model_nll(s->model, s->ws, s->nll);
     GLOT_TRY(check_finite(s, s->nll, b.n_tokens, err));
     const float *rows = s->nll;
-    for (size_t i = first; i < first + count; i++) {
-        scatter_nll(rows, n[i], n[i], 0, nll[i]);
-        rows += n[i];
+    for (size_t i = 0; i < count; i++) {
+        scatter_nll(rows, sequences[i].n, sequences[i].n, 0, sequences[i].nll);
+        rows += sequences[i].n;
     }
     return GLOT_OK;
 }
@@ -193,33 +210,51 @@ static glot_status check_length(const glot_session *s, int64_t n, glot_error *er
     return GLOT_OK;
 }
 
-glot_status glot_session_score(glot_session *s, const int32_t *const *ids, const int64_t *n, size_t n_sequences, float **nll,
-                               glot_error *err)
+/* How many of the n sequences fit one pass. */
+static size_t count_packed(const glot_session *s, const glot_sequence *sequences, size_t n)
 {
-    for (size_t i = 0; i < n_sequences;) {
-        size_t count = 0;
-        int64_t rows = 0;
-        GLOT_TRY(check_length(s, n[i], err));
-        if (n[i] > 0)
-            nll[i][0] = 0.0f;
-        while (i + count < n_sequences && rows + n[i + count] <= s->n_batch) {
-            if (n[i + count] > 0)
-                nll[i + count][0] = 0.0f;
-            rows += n[i + count++];
+    size_t count = 0;
+    for (int64_t rows = 0; count < n && rows + sequences[count].n <= s->n_batch; count++)
+        rows += sequences[count].n;
+    return count;
+}
+
+glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, size_t n, glot_error *err)
+{
+    glot_session_reset(s);
+    for (size_t i = 0; i < n; i++) {
+        GLOT_TRY(check_length(s, sequences[i].n, err));
+        if (sequences[i].n > 0)
+            sequences[i].nll[0] = 0.0f;
+    }
+    for (size_t i = 0, count; i < n; i += count) {
+        count = count_packed(s, sequences + i, n - i);
+        if (count > 0) {
+            GLOT_TRY(score_packed(s, sequences + i, count, err));
+            continue;
         }
-        if (count == 0) {
-            GLOT_TRY(score_long(s, ids[i], n[i], nll[i], err));
-            i++;
-        } else {
-            if (rows > 0)
-                GLOT_TRY(score_packed(s, ids, n, i, count, nll, err));
-            i += count;
-        }
+        if (!sequences[i].is_continued)
+            s->scored = (glot_exact_state){0};
+        GLOT_TRY(score_long(s, &sequences[i], err));
+        count = 1;
     }
     return GLOT_OK;
 }
 
 /* ---- one sequence, token by token or in pieces ---- */
+
+/* The running sequence's next n ids, at most a pass. What it knows moves on only when the pass has run. */
+static glot_status run_piece(glot_session *s, const int32_t *ids, int64_t n, glot_error *err)
+{
+    glot_batch b = empty_batch(s);
+    glot_exact_state state = s->running;
+    piece p = {ids, n, s->length, -1, true, &state};
+    add_segment(s, &b, &p);
+    GLOT_TRY(run(s, &b, true, err));
+    s->running = state;
+    s->length += n;
+    return GLOT_OK;
+}
 
 glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err)
 {
@@ -228,11 +263,7 @@ glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, co
     int64_t rows = 0;
     for (int64_t from = 0; from < n; from += rows) {
         rows = n - from < s->n_batch ? n - from : s->n_batch;
-        glot_batch b = empty_batch(s);
-        piece p = {ids + from, rows, s->length, -1, true};
-        add_segment(s, &b, &p);
-        GLOT_TRY(run(s, &b, true, err));
-        s->length += rows;
+        GLOT_TRY(run_piece(s, ids + from, rows, err));
     }
     glot_model_log_probs(s->model, s->ws, rows - 1, 1, s->log_probs);
     GLOT_TRY(check_finite(s, s->log_probs, 1, err));
@@ -261,11 +292,7 @@ glot_status glot_session_log_probs(glot_session *s, const int32_t *ids, int64_t 
     glot_session_reset(s);
     for (int64_t from = 0; from < n; from += s->n_batch) {
         int64_t rows = n - from < s->n_batch ? n - from : s->n_batch;
-        glot_batch b = empty_batch(s);
-        piece p = {ids + from, rows, from, -1, true};
-        add_segment(s, &b, &p);
-        GLOT_TRY(run(s, &b, true, err));
-        s->length += rows;
+        GLOT_TRY(run_piece(s, ids + from, rows, err));
         GLOT_TRY(give_rows(s, from, rows, on_row, user, err));
     }
     return GLOT_OK;

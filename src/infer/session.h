@@ -8,7 +8,7 @@
 
 #include "base/cancel.h"
 #include "base/rng.h"
-#include "model/model.h"
+#include "model/exact.h"
 
 typedef struct glot_session glot_session;
 
@@ -16,13 +16,27 @@ typedef struct glot_session glot_session;
 glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, glot_error *err);
 void glot_session_free(glot_session *s);
 
-/* The caller names the language as an old one: every token takes the exact path (METHOD 8). Off at creation. */
-void glot_session_set_exact(glot_session *s, bool is_exact);
+/* Who decides which tokens take the exact path (METHOD 8). */
+typedef enum glot_exact_choice {
+    GLOT_EXACT_AUTO,   /* the model: its test on the ids, or nobody where exact.mode is none */
+    GLOT_EXACT_ALWAYS, /* the caller, who names an old language: every token, whatever exact.mode says */
+    GLOT_EXACT_NEVER   /* the caller, who names a new one: no token */
+} glot_exact_choice;
+/* GLOT_EXACT_AUTO at creation. */
+void glot_session_set_exact(glot_session *s, glot_exact_choice choice);
 
-/* -log p of each of n tokens given those before it, every sequence a context of its own: sequence i has ids[i][0 .. n[i]); nll[i][t] for t >= 1 (nll[i][0] =
- * 0). Sequences are packed into passes of at most n_batch tokens; the bits do not depend on how. */
-glot_status glot_session_score(glot_session *s, const int32_t *const *ids, const int64_t *n, size_t n_sequences, float **nll,
-                               glot_error *err);
+/* A text to score: a document, or one window of it. */
+typedef struct glot_sequence {
+    const int32_t *ids; /* [n] */
+    int64_t n;
+    float *nll;         /* [n] -log p of each token given those before it; nll[0] = 0 */
+    bool is_continued;  /* a further window of the document of the sequence before (of the earlier call, where it is the first): no context is shared, but what
+                           is known of the document's language runs on */
+} glot_sequence;
+
+/* Scores every sequence, each a context of its own. They are packed into passes of at most n_batch tokens; the bits do not depend on how. Ends the running
+ * sequence. */
+glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, size_t n, glot_error *err);
 
 /* Appends tokens to the running sequence; log p of the next token after the last one is then in *log_probs [vocab] (owned by s). */
 glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err);

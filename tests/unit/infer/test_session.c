@@ -51,13 +51,10 @@ static void teardown(fixture *f)
 static void score_all(fixture *f, size_t first, size_t count)
 {
     glot_error err = {0};
-    const int32_t *ids[N_TEXTS];
-    float *nll[N_TEXTS];
-    for (int t = 0; t < N_TEXTS; t++) {
-        ids[t] = f->ids[t];
-        nll[t] = f->nll[t];
-    }
-    OK(glot_session_score(f->s, ids + first, lengths + first, count, nll + first, &err));
+    glot_sequence texts[N_TEXTS];
+    for (int t = 0; t < N_TEXTS; t++)
+        texts[t] = (glot_sequence){.ids = f->ids[t], .n = lengths[t], .nll = f->nll[t]};
+    OK(glot_session_score(f->s, texts + first, count, &err));
 }
 
 /* The reference way: one text, one token after the other. */
@@ -85,12 +82,14 @@ static void assert_same(const fixture *a, const fixture *b)
         }
 }
 
-static void check(int threads, int64_t n_batch, size_t together)
+static void setup_exact(fixture *f, int threads, int64_t n_batch);
+
+static void check(int threads, int64_t n_batch, size_t together, bool has_test)
 {
     fixture one = {0}, other = {0};
-    setup(&one, 1, 64);
+    (has_test ? setup_exact : setup)(&one, 1, 64);
     score_by_feeding(&one, 1);
-    setup(&other, threads, n_batch);
+    (has_test ? setup_exact : setup)(&other, threads, n_batch);
     for (size_t i = 0; i < N_TEXTS; i += together)
         score_all(&other, i, i + together <= N_TEXTS ? together : N_TEXTS - i);
     assert_same(&one, &other);
@@ -102,11 +101,12 @@ static void test_at_once_is_token_by_token(void **state)
 {
     (void)state;
     static const int threads[] = {1, 2, 3, 8};
-    for (size_t i = 0; i < 4; i++) {
-        check(threads[i], 128, N_TEXTS); /* all texts in one pass */
-        check(threads[i], 64, 2);
-        check(threads[i], 7, 1);         /* long ones in pieces behind the cache */
-        check(threads[i], 1, 1);
+    for (size_t i = 0; i < 8; i++) {
+        bool has_test = i >= 4;
+        check(threads[i % 4], 128, N_TEXTS, has_test); /* all texts in one pass */
+        check(threads[i % 4], 64, 2, has_test);
+        check(threads[i % 4], 7, 1, has_test);         /* long ones in pieces behind the cache */
+        check(threads[i % 4], 1, 1, has_test);
     }
 }
 
@@ -137,7 +137,7 @@ static void test_exact_path_is_the_base_model(void **state)
     fixture expanded = {0}, dense = {0};
     glot_error err = {0};
     setup(&expanded, 2, 128);
-    glot_session_set_exact(expanded.s, true);
+    glot_session_set_exact(expanded.s, GLOT_EXACT_ALWAYS);
     score_all(&expanded, 0, N_TEXTS);
     setup(&dense, 2, 128);
     glot_session_free(dense.s);
@@ -146,11 +146,95 @@ static void test_exact_path_is_the_base_model(void **state)
     OK(glot_session_create(&dense.s, dense.m, N_CONTEXT, 64, &err));
     score_all(&dense, 0, N_TEXTS);
     assert_same(&expanded, &dense);
-    glot_session_set_exact(expanded.s, false);
+    glot_session_set_exact(expanded.s, GLOT_EXACT_NEVER);
     float exact = expanded.nll[0][20];
     score_all(&expanded, 0, N_TEXTS);
     assert_memory_not_equal(&exact, &expanded.nll[0][20], sizeof exact);
     teardown(&expanded);
+    teardown(&dense);
+}
+
+/* ---- the model's own test on the ids (METHOD 8) ---- */
+
+enum { N_OLD_IDS = 40 }; /* ids below speak for an old language, the others for a new one */
+
+/* Texts 0 and 2 are old throughout, text 1 (one token) and 4 too; text 3 turns new after 15 tokens and back after 20. */
+static void setup_exact(fixture *f, int threads, int64_t n_batch)
+{
+    glot_error err = {0};
+    float evidence[TINY_VOCAB];
+    setup(f, threads, n_batch);
+    for (int v = 0; v < TINY_VOCAB; v++)
+        evidence[v] = v < N_OLD_IDS ? -1.0f : 2.0f;
+    OK(glot_exact_set(f->m, evidence, 1.5, &err));
+    glot_session_free(f->s);
+    OK(glot_session_create(&f->s, f->m, N_CONTEXT, n_batch, &err));
+    for (int t = 0; t < N_TEXTS; t++)
+        for (int i = 0; i < N_CONTEXT; i++) {
+            bool is_new = t == 3 && i >= 15 && i < 20;
+            f->ids[t][i] = is_new ? N_OLD_IDS + f->ids[t][i] % (TINY_VOCAB - N_OLD_IDS) : f->ids[t][i] % N_OLD_IDS;
+        }
+}
+
+static void setup_dense(fixture *f, int threads)
+{
+    glot_error err = {0};
+    setup_exact(f, threads, 64);
+    glot_session_free(f->s);
+    glot_model_close(f->m);
+    f->m = tiny_dense(f->be, 1);
+    OK(glot_session_create(&f->s, f->m, N_CONTEXT, 64, &err));
+}
+
+/* DESIGN, invariant 3: a text that never leaves the exact path has the base model's bits, whatever shares its batch; one that leaves has them up to the token
+ * that decided (S: -8 after 15 old tokens, then -6, -4, -2, 0, 2), and the trained model's from there. */
+static void test_texts_that_stay_are_the_base_model(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 8};
+    enum { LEAVES_AT = 19 };
+    fixture dense = {0};
+    setup_dense(&dense, 1);
+    score_all(&dense, 0, N_TEXTS);
+    for (size_t i = 0; i < 3; i++)
+        for (int64_t piece = 0; piece < 8; piece++) {
+            fixture f = {0};
+            setup_exact(&f, threads[i], piece == 0 ? 128 : piece);
+            piece == 0 ? score_all(&f, 0, N_TEXTS) : score_by_feeding(&f, 1);
+            for (int t = 0; t < N_TEXTS; t++) {
+                int64_t n = t == 3 ? LEAVES_AT + 1 : lengths[t];
+                assert_memory_equal(f.nll[t], dense.nll[t], (size_t)n * sizeof(float));
+            }
+            assert_memory_not_equal(&f.nll[3][LEAVES_AT + 1], &dense.nll[3][LEAVES_AT + 1], sizeof(float));
+            teardown(&f);
+        }
+    teardown(&dense);
+}
+
+/* The windows of one document share its evidence, within a call and over calls; others do not. */
+static void test_evidence_runs_on_through_windows(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    fixture f = {0}, dense = {0};
+    float first[6], second[12], again[12], alone[12], base[12];
+    setup_exact(&f, 2, 64);
+    setup_dense(&dense, 2);
+    glot_sequence windows[] = {{.ids = f.ids[3] + 14, .n = 6, .nll = first},
+                               {.ids = f.ids[3] + 20, .n = 12, .nll = second, .is_continued = true}};
+    OK(glot_session_score(f.s, windows, 2, &err));
+    windows[1].nll = again;
+    OK(glot_session_score(f.s, windows, 1, &err));
+    OK(glot_session_score(f.s, windows + 1, 1, &err));
+    assert_memory_equal(second, again, sizeof second);
+    windows[1].nll = alone;
+    windows[1].is_continued = false;
+    OK(glot_session_score(f.s, windows + 1, 1, &err));
+    windows[1].nll = base;
+    OK(glot_session_score(dense.s, windows + 1, 1, &err));
+    assert_memory_equal(alone, base, sizeof alone);
+    assert_memory_not_equal(second, base, sizeof second);
+    teardown(&f);
     teardown(&dense);
 }
 
@@ -198,7 +282,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_at_once_is_token_by_token), cmocka_unit_test(test_every_row_of_log_probs),
-        cmocka_unit_test(test_exact_path_is_the_base_model), cmocka_unit_test(test_context_is_checked),
+        cmocka_unit_test(test_exact_path_is_the_base_model),
+        cmocka_unit_test(test_texts_that_stay_are_the_base_model), cmocka_unit_test(test_evidence_runs_on_through_windows),
+        cmocka_unit_test(test_context_is_checked),
         cmocka_unit_test(test_sampling)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
