@@ -34,6 +34,12 @@ glot_status glot_job_text(glot_job *job, glot_error *err);
 glot_status glot_job_mix(glot_mix **out, const glot_job *job, glot_phase phase, int32_t *groups, size_t *n, glot_error *err);
 uint64_t glot_job_text_ids(const glot_job *job, glot_phase phase);
 
+/* ---- job_upcycle.c ---- */
+
+/* Gives the base its new experts (the whole job only; `train` and `review` get an expanded model), fills in `groups` and names the model's
+ * language groups. The same seed gives the same bits, so a resumed run does it again. */
+glot_status glot_job_upcycle(glot_job *job, glot_error *err);
+
 /* ---- job_stage.c ---- */
 
 /* Runs stage 1 or the review to its end, from its newest checkpoint; a finished stage only puts its weights into the model. */
