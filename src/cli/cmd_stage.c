@@ -24,6 +24,12 @@ static const glot_option first_rows[] = {
 static const glot_option old_row = {"old", .kind = GLOT_OPTION_STRING, .value = "L,L", .is_required = true,
                                     .help = "which of the languages are old, separated by commas"};
 
+static const glot_option exact_rows[] = {
+    {"exact", .kind = GLOT_OPTION_STRING, .value = "none|tokens",
+     .help = "tokens: count the evidence that keeps texts in old languages bit for bit"},
+    {"exact-keep", .kind = GLOT_OPTION_STRING, .value = "SHARE", .help = "share of old documents that must never leave the exact path"},
+};
+
 static void add_row(stage_rows *s, size_t *n, const glot_option *row)
 {
     GLOT_ASSERT(*n + 1 < MAX_ROWS);
@@ -47,6 +53,8 @@ static void make_rows(stage_rows *s, glot_key_section section)
                            .group = "Training (keys of the recipe: docs/RECIPE.md)"};
         add_row(s, &n, &row);
     }
+    for (size_t i = 0; section == GLOT_SECTION_REVIEW && i < sizeof exact_rows / sizeof exact_rows[0]; i++)
+        add_row(s, &n, &exact_rows[i]);
 }
 
 static stage_rows train_rows, review_rows;
@@ -151,6 +159,12 @@ static glot_status add_stage_keys(settings *s, const glot_args *a, glot_key_sect
     return GLOT_OK;
 }
 
+/* What an option says as the value of a recipe's key, where it is given. */
+static glot_status add_given(settings *s, const glot_args *a, const char *option, const char *key, glot_error *err)
+{
+    return glot_args_given(a, option) ? add_setting(s, key, glot_args_string(a, option), false, err) : GLOT_OK;
+}
+
 static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_recipe_job job, glot_error *err)
 {
     const glot_args *a = cli->args;
@@ -169,6 +183,10 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
         status = add_languages(&s, a, is_review ? glot_args_string(a, "old") : "", err);
     if (status == GLOT_OK)
         status = add_stage_keys(&s, a, is_review ? GLOT_SECTION_REVIEW : GLOT_SECTION_TRAIN, is_review ? &review_rows : &train_rows, err);
+    if (status == GLOT_OK && is_review)
+        status = add_given(&s, a, "exact", "exact.mode", err);
+    if (status == GLOT_OK && is_review)
+        status = add_given(&s, a, "exact-keep", "exact.keep", err);
     if (status == GLOT_OK)
         status = glot_recipe_from_settings(out, job, (const char *const *)s.items, s.n, err);
     settings_release(&s);

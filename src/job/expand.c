@@ -5,7 +5,7 @@
  * before    scores and samples of the base model
  * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
  * train     stage 1 (METHOD 2), then scores
- * review    stage 2 (METHOD 3), then scores, samples, and where tokens go
+ * review    stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores, samples, and where tokens go
  * model     the frozen weights' hash must be what it was; the result as a model directory, results.json, report.html
  */
 #include "job/expand.h"
@@ -261,10 +261,13 @@ static glot_status run_steps(glot_job *job, glot_error *err)
     GLOT_TRY(hash_frozen(job->frozen_before, job, err));
     if (has_train) {
         GLOT_TRY(glot_job_stage(job, GLOT_PHASE_TRAIN, err));
+        if (!has_review)
+            GLOT_TRY(glot_job_count_evidence(job, err));
         GLOT_TRY(measure(job, "after_train", !has_review, err));
     }
     if (has_review) {
         GLOT_TRY(glot_job_stage(job, GLOT_PHASE_REVIEW, err));
+        GLOT_TRY(glot_job_count_evidence(job, err));
         GLOT_TRY(measure(job, "after_review", true, err));
     }
     return write_result(job, err);

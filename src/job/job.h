@@ -45,6 +45,11 @@ glot_status glot_job_upcycle(glot_job *job, glot_error *err);
 /* Runs stage 1 or the review to its end, from its newest checkpoint; a finished stage only puts its weights into the model. */
 glot_status glot_job_stage(glot_job *job, glot_phase phase, glot_error *err);
 
+/* ---- job_exact.c ---- */
+
+/* Where the recipe asks for the exact path: counts its evidence into the model. Made again from the text on every start. */
+glot_status glot_job_count_evidence(glot_job *job, glot_error *err);
+
 /* ---- results.c ---- */
 
 /* Bits per byte of every language with valid text: {"el": {...}}; new reference. */

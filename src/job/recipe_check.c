@@ -113,8 +113,6 @@ static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
                          err);
     if (r->gate.layers.count != 0)
         return not_there(p, KEY("gate", "layers"), "language gates", "expected 0", err);
-    if (r->exact.mode != 0)
-        return not_there(p, KEY("exact", "mode"), "the exact path", "expected none", err);
     if (r->train.trainable.what == GLOT_RECIPE_LORA)
         return not_there(p, KEY("train", "trainable"), "LoRA", "new_experts, all_experts and all are there",
                          err);
@@ -283,6 +281,27 @@ static glot_status resolve_experts(const glot_recipe_reader *p, glot_error *err)
     return GLOT_OK;
 }
 
+/* METHOD 8: without old and new text there is no evidence, without new experts nothing to decide, and where the original
+ * experts train, the exact path would not be the base model. */
+static glot_status check_exact(const glot_recipe_reader *p, glot_error *err)
+{
+    const glot_recipe *r = p->recipe;
+    double weight;
+    const char *obstacle = NULL;
+    if (r->exact.mode == GLOT_RECIPE_EXACT_NONE)
+        return GLOT_OK;
+    if (count_group(r, GLOT_RECIPE_OLD, &weight) == 0)
+        obstacle = "no language is old";
+    else if (count_group(r, GLOT_RECIPE_NEW, &weight) == 0)
+        obstacle = "no language is new";
+    else if (p->job == GLOT_JOB_EXPAND && !has_router(r))
+        obstacle = "no layer gets a new expert";
+    else if (p->job == GLOT_JOB_EXPAND && r->train.trainable.what != GLOT_TRAIN_NEW_EXPERTS)
+        obstacle = "train.trainable does not leave the original experts as they are";
+    return obstacle ? glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("exact", "mode"), err, "asks for the exact path, but %s", obstacle)
+                    : GLOT_OK;
+}
+
 static glot_status check_required(const glot_recipe_reader *p, glot_error *err)
 {
     if (!p->recipe->base)
@@ -302,6 +321,7 @@ glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err)
     GLOT_TRY(check_features(p, err));
     GLOT_TRY(resolve_train(p, err));
     GLOT_TRY(resolve_review(p, err));
+    GLOT_TRY(check_exact(p, err));
     r->device = GLOT_RECIPE_CPU;
     r->dtype = GLOT_RECIPE_FLOAT32;
     return GLOT_OK;

@@ -82,6 +82,9 @@ static glot_status check_language(const glot_recipe_reader *p, const glot_recipe
     if (is_trained && l->train.n == 0)
         return glot_recipe_refuse(p, GLOT_BAD_VALUE, (glot_recipe_place){"languages", l->name, "train"}, err,
                                   "is missing: the language has no text to train on");
+    if (r->exact.mode == GLOT_RECIPE_EXACT_TOKENS && l->train.n == 0)
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, (glot_recipe_place){"languages", l->name, "train"}, err,
+                                  "is missing: exact.mode is tokens, and the language has no text to count");
     if (is_scored && l->valid.n == 0)
         return glot_recipe_refuse(
             p, GLOT_BAD_VALUE, (glot_recipe_place){"languages", l->name, "valid"}, err,

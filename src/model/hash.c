@@ -33,6 +33,13 @@ static void hash_param(glot_sha256 *h, const glot_model *m, const glot_param *p,
     }
 }
 
+/* The exact path's evidence is counted, not trained, and comes into a model after its training: it is not what
+ * training must leave alone. */
+static bool is_frozen(const glot_param *p)
+{
+    return !p->is_trainable && p->role != GLOT_ROLE_EXACT_EVIDENCE;
+}
+
 glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_only, glot_error *err)
 {
     glot_param **sorted = NULL;
@@ -45,7 +52,7 @@ glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_onl
     memcpy(sorted, m->params, m->n_params * sizeof *sorted);
     qsort(sorted, m->n_params, sizeof *sorted, compare_names);
     for (size_t i = 0; i < m->n_params; i++)
-        if (!frozen_only || !sorted[i]->is_trainable)
+        if (!frozen_only || is_frozen(sorted[i]))
             hash_param(h, m, sorted[i], chunk);
     glot_sha256_finish(h, hex);
 out:

@@ -97,7 +97,7 @@ static void make_recipe(void)
         "train: {steps: 8, batch: 3, micro_batch: 2, length: 24, lr: 0.01, checkpoint_every: 2, eval_every: "
         "3}\n"
         "review: {steps: 5, batch: 2, length: 24, lr: 0.02, checkpoint_every: 2, eval_every: 5}\n"
-        "eval: {max_tokens: 150}\nthreads: 1\n";
+        "exact: {mode: tokens, keep: 0.9}\neval: {max_tokens: 150}\nthreads: 1\n";
     OK(glot_file_write(in_root("recipe.yaml"), text, sizeof text - 1, &err));
 }
 
@@ -397,6 +397,7 @@ static void test_whole(void **state)
             assert_true(bits[w][l] > 0.0);
         }
     assert_true(bits[1][1] < bits[0][1] && bits[1][2] < bits[0][2]); /* the new languages were learned */
+    assert_true(bits[1][0] != bits[0][0] && bits[2][0] == bits[0][0]); /* the old one left the exact path never */
     const json_t *frozen = json_object_get(results, "frozen_sha256");
     assert_int_equal(strlen(json_string_value(json_object_get(frozen, "before"))), 64);
     assert_string_equal(json_string_value(json_object_get(frozen, "before")),
@@ -665,7 +666,7 @@ static void test_dense(void **state)
     json_t *config = NULL, *results = NULL;
     const run_options o = {
         .output = "full",
-        .settings = {"experts={per_layer: 1}", "train.trainable=all", "review={tokens: 0}"}};
+        .settings = {"experts={per_layer: 1}", "train.trainable=all", "review={tokens: 0}", "exact={mode: none}"}};
     expect_status(&o, GLOT_OK);
     OK(glot_json_load_file(&config, in_root("full/model/config.json"), &err));
     assert_null(json_object_get(config, "glot"));
@@ -687,7 +688,7 @@ static void test_random_base(void **state)
     OK(glot_file_copy(in_root("bare/config.json"), in_root("base/config.json"), &err));
     OK(glot_file_copy(in_root("bare/tokenizer.json"), in_root("base/tokenizer.json"), &err));
     const run_options o = {.output = "random",
-                           .settings = {"base=bare", "base_init=random", "train.trainable=all"}};
+                           .settings = {"base=bare", "base_init=random", "train.trainable=all", "exact={mode: none}"}};
     expect_status(&o, GLOT_OK);
     forget("random");
     forget("bare");

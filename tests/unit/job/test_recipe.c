@@ -297,6 +297,14 @@ static void test_sentences(void **state)
          "language, and no language is old"},
         {HEAD "languages:\n  el: {group: new, train: e}\ntrain: {tokens: 5, old_share: 0.5}\n",
          GLOT_BAD_VALUE, "'r.yaml' line 5: key 'train.old_share' is 0.5, but no language is old"},
+        {SMALL "exact: {mode: tokens, keep: 0}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'exact.keep' is '0', expected a number above 0 and at most 1"},
+        {SMALL "exact: {keep: 1.01}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'exact.keep' is '1.01', expected a number above 0 and at most 1"},
+        {HEAD "languages:\n  el: {group: new, train: e}\ntrain: {tokens: 5}\nexact: {mode: tokens}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 6: key 'exact.mode' asks for the exact path, but no language is old"},
+        {HEAD LANGS "train: {tokens: 5, trainable: all_experts}\nexact: {mode: tokens}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'exact.mode' asks for the exact path, but train.trainable does not leave the original experts as they are"},
         {SMALL "eval: {bits_per_byte: false}\nreview: {eval_every: 5}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 8: key 'review.eval_every' is 5, but there is nothing to evaluate: "
          "eval.bits_per_byte is false"},
@@ -325,8 +333,6 @@ static void test_features_refused(void **state)
                                       "glot 0.1.0 does not have; expected 0"},
         {SMALL "gate: {layers: [1, 2]}\n", "'r.yaml' line 7: key 'gate.layers' asks for language gates, "
                                            "which glot 0.1.0 does not have; expected 0"},
-        {SMALL "exact: {mode: tokens}\n", "'r.yaml' line 7: key 'exact.mode' asks for the exact path, which "
-                                          "glot 0.1.0 does not have; expected none"},
         {HEAD LANGS "train: {tokens: 5, trainable: {lora: {rank: 8}}}\n",
          "'r.yaml' line 6: key 'train.trainable' asks for LoRA, which glot 0.1.0 does not have; new_experts, "
          "all_experts and all are there"},
