@@ -107,15 +107,21 @@ static uint32_t last_character(const glot_vocabulary *v, int32_t id)
     return size ? glot_utf8_decode_before(text, size, &length) : 0;
 }
 
-/* Whether cutting is exact whatever the text: no unknown token can arise (every byte has its token), and no
- * merge takes a byte's token, so that every symbol ends and begins with the characters it stands for. */
-static bool may_cut(const glot_bpe *b, const bool *is_byte_token)
+static bool has_all(const int32_t ids[256])
 {
-    if (!b->byte_fallback || b->ignore_merges)
-        return false;
     for (int i = 0; i < 256; i++)
-        if (b->fallback_ids[i] < 0)
+        if (ids[i] < 0)
             return false;
+    return true;
+}
+
+/* Whether cutting between characters is exact whatever the text: no unknown token can arise (every byte has its
+ * token), and no merge takes a byte's token, so that every symbol ends and begins with the characters it stands
+ * for. */
+static bool may_cut_characters(const glot_bpe *b, const bool *is_byte_token)
+{
+    if (!b->byte_fallback || b->ignore_merges || !has_all(b->fallback_ids))
+        return false;
     for (size_t i = 0; i < b->n_slots; i++)
         if (b->merges[i].pair != UINT64_MAX &&
             (is_byte_token[b->merges[i].pair >> 32] || is_byte_token[(uint32_t)b->merges[i].pair]))
@@ -123,26 +129,87 @@ static bool may_cut(const glot_bpe *b, const bool *is_byte_token)
     return true;
 }
 
-static glot_status prepare_joins(glot_bpe *b, glot_error *err)
+static void set_bit(uint64_t *bits, uint32_t bit)
+{
+    bits[bit >> 6] |= (uint64_t)1 << (bit & 63);
+}
+
+static glot_status prepare_character_joins(glot_bpe *b, glot_error *err)
 {
     bool *is_byte_token;
     GLOT_TRY(glot_new(&is_byte_token, b->vocabulary->size, sizeof is_byte_token[0], "the vocabulary", err));
     for (int i = 0; i < 256; i++)
         if (b->fallback_ids[i] >= 0)
             is_byte_token[b->fallback_ids[i]] = true;
-    bool cut = may_cut(b, is_byte_token);
+    bool cut = may_cut_characters(b, is_byte_token);
     glot_free(is_byte_token);
     if (!cut)
         return GLOT_OK;
     GLOT_TRY(glot_new(&b->joins, JOIN_WORDS, sizeof b->joins[0], "the merges", err));
-    for (size_t i = 0; i < b->n_slots; i++) {
-        if (b->merges[i].pair == UINT64_MAX)
-            continue;
-        uint32_t bit =
-            glot_bpe_join_bit(last_character(b->vocabulary, (int32_t)(b->merges[i].pair >> 32)),
-                              first_character(b->vocabulary, (int32_t)(uint32_t)b->merges[i].pair));
-        b->joins[bit >> 6] |= (uint64_t)1 << (bit & 63);
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->merges[i].pair != UINT64_MAX)
+            set_bit(b->joins,
+                    glot_bpe_join_bit(last_character(b->vocabulary, (int32_t)(b->merges[i].pair >> 32)),
+                                      first_character(b->vocabulary, (int32_t)(uint32_t)b->merges[i].pair)));
+    return GLOT_OK;
+}
+
+/* The first or the last bytes, at most four, that a byte-level token stands for; returns how many, 0 where the
+ * token holds a character that stands for no byte. */
+static size_t outer_bytes(const glot_vocabulary *v, int32_t id, bool is_end, char bytes[4])
+{
+    size_t size, n = 0, length;
+    const char *text = glot_vocabulary_text(v, id, &size);
+    for (size_t left = size; left > 0 && n < 4; left -= length) {
+        int byte = glot_character_to_byte(is_end ? glot_utf8_decode_before(text, left, &length)
+                                                 : glot_utf8_decode(text + size - left, &length));
+        if (byte < 0)
+            return 0;
+        bytes[is_end ? 3 - n : n] = (char)byte;
+        n++;
     }
+    if (is_end)
+        memmove(bytes, bytes + 4 - n, n);
+    return n;
+}
+
+/* Marks a merge that a boundary between two characters may meet. Where the left symbol ends in a whole character
+ * and the right one begins with one, these two tell; where one of them is only a part of its character, the two
+ * bytes at the boundary. Symbols that end or begin inside a character meet no boundary. */
+static void add_byte_join(glot_bpe *b, int32_t left, int32_t right)
+{
+    char end[4], start[4];
+    size_t n_end = outer_bytes(b->vocabulary, left, true, end), at = n_end;
+    size_t n_start = outer_bytes(b->vocabulary, right, false, start), first_size = 0, last_size = 0;
+    if (n_end == 0 || n_start == 0 || ((unsigned char)start[0] & 0xC0) == 0x80)
+        return;
+    while (at > 0 && ((unsigned char)end[--at] & 0xC0) == 0x80)
+        ;
+    bool has_lead = ((unsigned char)end[at] & 0xC0) != 0x80;
+    uint32_t last = 0, first = 0;
+    char padded[2][4] = {{0}}; /* an incomplete character is decoded too, only for its length */
+    memcpy(padded[0], end + at, n_end - at);
+    memcpy(padded[1], start, n_start);
+    if (has_lead)
+        last = glot_utf8_decode(padded[0], &last_size);
+    first = glot_utf8_decode(padded[1], &first_size);
+    if (has_lead && last_size != n_end - at)
+        return;
+    if (has_lead && first_size <= n_start)
+        set_bit(b->joins, glot_bpe_join_bit(last, first));
+    else
+        set_bit(b->byte_joins, (uint32_t)(unsigned char)end[n_end - 1] << 8 | (unsigned char)start[0]);
+}
+
+static glot_status prepare_byte_joins(glot_bpe *b, glot_error *err)
+{
+    if (!has_all(b->byte_ids))
+        return GLOT_OK;
+    GLOT_TRY(glot_new(&b->byte_joins, N_PLANE / 64, sizeof b->byte_joins[0], "the merges", err));
+    GLOT_TRY(glot_new(&b->joins, JOIN_WORDS, sizeof b->joins[0], "the merges", err));
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->merges[i].pair != UINT64_MAX)
+            add_byte_join(b, (int32_t)(b->merges[i].pair >> 32), (int32_t)(uint32_t)b->merges[i].pair);
     return GLOT_OK;
 }
 
@@ -174,9 +241,9 @@ glot_status glot_bpe_prepare(glot_bpe *b, glot_error *err)
     if (b->n_slots == 0)
         GLOT_TRY(grow_merges(b, err));
     if (b->byte_level)
-        return GLOT_OK;
+        return prepare_byte_joins(b, err);
     GLOT_TRY(prepare_characters(b, err));
-    return prepare_joins(b, err);
+    return prepare_character_joins(b, err);
 }
 
 void glot_bpe_release(glot_bpe *b)
@@ -184,6 +251,7 @@ void glot_bpe_release(glot_bpe *b)
     glot_free(b->merges);
     glot_free(b->character_ids);
     glot_free(b->joins);
+    glot_free(b->byte_joins);
     *b = (glot_bpe){0};
 }
 
@@ -402,31 +470,31 @@ static glot_status make_room(glot_bpe_scratch *s, size_t n, glot_error *err)
     return GLOT_OK;
 }
 
-/* A byte-level piece as one token of the vocabulary, or -1. */
-static int32_t whole_piece(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size)
+glot_status glot_bpe_find_whole(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
+                                int32_t *id, glot_error *err)
 {
-    if (!b->byte_level)
-        return glot_vocabulary_find_in_model(b->vocabulary, piece, size);
+    *id = -1;
+    if (!b->ignore_merges)
+        return GLOT_OK;
+    if (!b->byte_level) {
+        *id = glot_vocabulary_find_in_model(b->vocabulary, piece, size);
+        return GLOT_OK;
+    }
+    GLOT_TRY(make_room(s, size + 1, err));
     size_t n = 0;
     for (size_t i = 0; i < size; i++)
         n += glot_utf8_encode(s->text + n, glot_byte_to_character((unsigned char)piece[i]));
-    return glot_vocabulary_find_in_model(b->vocabulary, s->text, n);
+    *id = glot_vocabulary_find_in_model(b->vocabulary, s->text, n);
+    return GLOT_OK;
 }
 
-glot_status glot_bpe_encode(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
-                            glot_error *err)
+glot_status glot_bpe_merge(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
+                           glot_error *err)
 {
     /* A byte-level piece's unknown byte may become two fallback tokens. */
     size_t need = b->byte_level && b->byte_fallback ? 2 * size + 1 : size + 1;
     GLOT_TRY(make_room(s, need, err));
     s->n = 0;
-    if (b->ignore_merges) {
-        int32_t id = whole_piece(b, s, piece, size);
-        if (id >= 0) {
-            push(s, id);
-            return GLOT_OK;
-        }
-    }
     if (b->byte_level)
         symbols_of_bytes(b, s, piece, size);
     else
@@ -435,6 +503,19 @@ glot_status glot_bpe_encode(const glot_bpe *b, glot_bpe_scratch *s, const char *
         merge_long(b, s);
     else
         merge_short(b, s);
+    return GLOT_OK;
+}
+
+glot_status glot_bpe_encode(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
+                            glot_error *err)
+{
+    int32_t id;
+    GLOT_TRY(glot_bpe_find_whole(b, s, piece, size, &id, err));
+    if (id < 0)
+        return glot_bpe_merge(b, s, piece, size, err);
+    GLOT_TRY(make_room(s, 1, err));
+    s->n = 0;
+    push(s, id);
     return GLOT_OK;
 }
 

@@ -30,7 +30,8 @@ typedef struct glot_bpe {
     int32_t byte_ids[256];     /* byte_level: id of each byte, or -1 */
     int32_t fallback_ids[256]; /* byte_fallback: id of <0xNN>, or -1 */
     int32_t *character_ids;    /* not byte_level: [65536] ids of the characters of the first plane, or -1 */
-    uint64_t *joins;           /* not byte_level: see glot_bpe_may_join; NULL: no piece may be cut */
+    uint64_t *joins;           /* see glot_bpe_may_join; NULL: no piece may be cut */
+    uint64_t *byte_joins;      /* byte_level: [65536 bits] by the two bytes at a boundary; NULL with joins */
 } glot_bpe;
 
 /* Adds the merge of rank n_merges. The pieces must be ids of the model; an equal earlier merge gives way, as
@@ -57,6 +58,11 @@ typedef struct glot_bpe_scratch {
 /* Ids of one piece (valid UTF-8 unless byte_level). Cost: O(n log n) for n symbols. */
 glot_status glot_bpe_encode(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
                             glot_error *err);
+/* Its two halves: the id of a piece that is a token where ignore_merges asks for it, else -1; and the merging. */
+glot_status glot_bpe_find_whole(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
+                                int32_t *id, glot_error *err);
+glot_status glot_bpe_merge(const glot_bpe *b, glot_bpe_scratch *s, const char *piece, size_t size,
+                           glot_error *err);
 void glot_bpe_scratch_release(glot_bpe_scratch *s);
 
 /* The place of a pair of characters in `joins`. */
@@ -65,13 +71,17 @@ static inline uint32_t glot_bpe_join_bit(uint32_t first, uint32_t second)
     return (first * 0x9E3779B1u ^ second * 0x85EBCA77u) >> (32 - GLOT_JOIN_BITS);
 }
 
-/* False where no merge ever joins a symbol that ends in the first character with one that begins with the
- * second: a piece may then be cut between them and each part encoded alone. (True says little: the table is a
- * hash of pairs.) */
-static inline bool glot_bpe_may_join(const glot_bpe *b, uint32_t first, uint32_t second)
+/* False where no merge ever joins a symbol that ends in the character before `at` (whose code is `previous`) with
+ * one that begins with the character at `at`: a piece may then be cut there and each part merged alone. (True says
+ * little: the table is a hash of pairs.) A byte-level symbol may be less than a character: of such merges the bytes
+ * on both sides are known. */
+static inline bool glot_bpe_may_join(const glot_bpe *b, const char *at, uint32_t previous, uint32_t code)
 {
-    uint32_t bit = glot_bpe_join_bit(first, second);
-    return (b->joins[bit >> 6] >> (bit & 63) & 1) != 0;
+    uint32_t bit = glot_bpe_join_bit(previous, code);
+    if (b->joins[bit >> 6] >> (bit & 63) & 1)
+        return true;
+    uint32_t bytes = (uint32_t)(unsigned char)at[-1] << 8 | (unsigned char)at[0];
+    return b->byte_joins && (b->byte_joins[bytes >> 6] >> (bytes & 63) & 1) != 0;
 }
 
 /* The GPT-2 character of a byte: printable ones stand for themselves, the others for U+0100 onward. And back:

@@ -11,6 +11,10 @@
  * holds words of most scripts with their ids; longer pieces are rare and not kept. */
 enum { CACHE_PLACES = 1 << 15, CACHE_BYTES = 120 };
 
+/* Bytes from which a piece of a split text is cut: most words are shorter and are better found whole; text without
+ * spaces between words is longer and hardly ever comes again whole. */
+enum { LONG_PIECE = 25 };
+
 /* Symbols and places are int32. */
 enum { MAX_TEXT_BYTES = 1 << 29 };
 
@@ -18,7 +22,8 @@ typedef struct cache_place {
     uint32_t hash;
     uint8_t size; /* bytes of the piece; 0: empty place */
     uint8_t n_ids;
-    uint8_t pad[2];
+    bool is_part; /* of a longer piece: merged even where it is a token */
+    uint8_t pad;
     char data[CACHE_BYTES]; /* ids, then the piece */
 } cache_place;
 
@@ -70,7 +75,7 @@ static glot_status append_ids(glot_encoder *e, const void *ids, size_t n, glot_e
     return GLOT_OK;
 }
 
-static void keep_in_cache(cache_place *place, uint32_t hash, const char *piece, size_t size,
+static void keep_in_cache(cache_place *place, uint32_t hash, bool is_part, const char *piece, size_t size,
                           const glot_bpe_scratch *s)
 {
     size_t n_bytes = s->n * sizeof s->ids[0];
@@ -79,45 +84,56 @@ static void keep_in_cache(cache_place *place, uint32_t hash, const char *piece, 
     place->hash = hash;
     place->size = (uint8_t)size;
     place->n_ids = (uint8_t)s->n;
+    place->is_part = is_part;
     memcpy(place->data, s->ids, n_bytes);
     memcpy(place->data + n_bytes, piece, size);
 }
 
-static glot_status encode_piece(glot_encoder *e, const char *piece, size_t size, glot_error *err)
+static glot_status encode_piece(glot_encoder *e, bool is_part, const char *piece, size_t size, glot_error *err)
 {
+    const glot_bpe *bpe = &e->tokenizer->bpe;
     bool may_be_kept = size + sizeof(int32_t) <= CACHE_BYTES;
     uint64_t hash = may_be_kept ? glot_hash_bytes(piece, size) : 0;
     cache_place *place = &e->cache[hash & (CACHE_PLACES - 1)];
     uint32_t high = (uint32_t)(hash >> 32);
     size_t n_bytes = place->n_ids * sizeof e->ids[0];
-    if (may_be_kept && place->size == size && place->hash == high &&
+    if (may_be_kept && place->size == size && place->hash == high && place->is_part == is_part &&
         memcmp(place->data + n_bytes, piece, size) == 0)
         return append_ids(e, place->data, place->n_ids, err);
-    GLOT_TRY(glot_bpe_encode(&e->tokenizer->bpe, &e->bpe, piece, size, err));
+    GLOT_TRY(is_part ? glot_bpe_merge(bpe, &e->bpe, piece, size, err)
+                     : glot_bpe_encode(bpe, &e->bpe, piece, size, err));
     if (may_be_kept)
-        keep_in_cache(place, high, piece, size, &e->bpe);
+        keep_in_cache(place, high, is_part, piece, size, &e->bpe);
     return append_ids(e, e->bpe.ids, e->bpe.n, err);
 }
 
-/* A piece of the pre-tokenizer. Without a split a piece is a whole text: it is cut where no merge can reach
- * across. */
-static glot_status take_piece(void *user, const char *piece, size_t size, glot_error *err)
+/* Cuts a piece where no merge can reach across. */
+static glot_status encode_parts(glot_encoder *e, const char *piece, size_t size, glot_error *err)
 {
-    glot_encoder *e = user;
     const glot_bpe *bpe = &e->tokenizer->bpe;
-    if (!bpe->joins)
-        return encode_piece(e, piece, size, err);
     size_t start = 0, length;
     uint32_t previous = glot_utf8_decode(piece, &length);
     for (size_t at = length; at < size; at += length) {
         uint32_t code = glot_utf8_decode(piece + at, &length);
-        if (!glot_bpe_may_join(bpe, previous, code)) {
-            GLOT_TRY(encode_piece(e, piece + start, at - start, err));
+        if (!glot_bpe_may_join(bpe, piece + at, previous, code)) {
+            GLOT_TRY(encode_piece(e, true, piece + start, at - start, err));
             start = at;
         }
         previous = code;
     }
-    return encode_piece(e, piece + start, size - start, err);
+    return encode_piece(e, true, piece + start, size - start, err);
+}
+
+/* A piece of the pre-tokenizer. Without a split a piece is a whole text. */
+static glot_status take_piece(void *user, const char *piece, size_t size, glot_error *err)
+{
+    glot_encoder *e = user;
+    const glot_bpe *bpe = &e->tokenizer->bpe;
+    if (!bpe->joins || (bpe->byte_level && size < LONG_PIECE))
+        return encode_piece(e, false, piece, size, err);
+    int32_t id;
+    GLOT_TRY(glot_bpe_find_whole(bpe, &e->bpe, piece, size, &id, err));
+    return id >= 0 ? append_ids(e, &id, 1, err) : encode_parts(e, piece, size, err);
 }
 
 static glot_status take_normalized_part(void *user, int32_t id, const char *part, size_t size, size_t offset,
