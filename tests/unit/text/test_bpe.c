@@ -164,6 +164,88 @@ static void test_a_merge_named_twice(void **state)
     glot_vocabulary_release(&v);
 }
 
+/* A byte-level model whose merges join bytes, parts of characters and characters at random. */
+static void make_byte_model(glot_vocabulary *v, glot_bpe *b, glot_rng *rng, const char *alphabet)
+{
+    *v = (glot_vocabulary){0};
+    *b = (glot_bpe){.vocabulary = v, .unk_id = -1, .byte_level = true};
+    for (int byte = 0; byte < 256; byte++) {
+        char text[4];
+        size_t n = glot_utf8_encode(text, glot_byte_to_character((unsigned char)byte));
+        assert_int_equal(glot_vocabulary_add(v, byte, text, n, true, "test", NULL), GLOT_OK);
+    }
+    for (int i = 0; i < 12; i++) {
+        size_t n_left, n_right, at = glot_rng_below(rng, (uint32_t)strlen(alphabet) - 1);
+        bool is_byte = v->size == 256 || glot_rng_below(rng, 2) == 0;
+        int32_t left = is_byte ? (unsigned char)alphabet[at]
+                               : (int32_t)(256 + glot_rng_below(rng, (uint32_t)v->size - 256));
+        int32_t right = is_byte ? (unsigned char)alphabet[at + 1]
+                                : (unsigned char)alphabet[glot_rng_below(rng, (uint32_t)strlen(alphabet))];
+        char text[256];
+        const char *left_text = glot_vocabulary_text(v, left, &n_left);
+        const char *right_text = glot_vocabulary_text(v, right, &n_right);
+        int n = snprintf(text, sizeof text, "%s%s", left_text, right_text);
+        int32_t id = glot_vocabulary_find(v, text, (size_t)n);
+        if (id < 0)
+            assert_int_equal(glot_vocabulary_add(v, id = (int32_t)v->size, text, (size_t)n, true, "test", NULL),
+                             GLOT_OK);
+        assert_int_equal(glot_bpe_add_merge(b, left, right, id, NULL), GLOT_OK);
+    }
+    assert_int_equal(glot_bpe_prepare(b, NULL), GLOT_OK);
+}
+
+/* ids[0, n) of a piece merged in the parts that glot_bpe_may_join allows; counts the cuts. */
+static size_t merge_in_parts(const glot_bpe *b, const char *piece, size_t size, int32_t *ids, size_t *n_cuts)
+{
+    glot_bpe_scratch s = {0};
+    size_t n = 0, start = 0, length;
+    uint32_t previous = glot_utf8_decode(piece, &length), code = 0;
+    for (size_t at = length; at <= size; at += length) {
+        length = 1;
+        if (at < size)
+            code = glot_utf8_decode(piece + at, &length);
+        if (at == size || !glot_bpe_may_join(b, piece + at, previous, code)) {
+            assert_int_equal(glot_bpe_merge(b, &s, piece + start, at - start, NULL), GLOT_OK);
+            memcpy(ids + n, s.ids, s.n * sizeof ids[0]);
+            n += s.n;
+            start = at;
+            *n_cuts += at < size;
+        }
+        previous = code;
+    }
+    glot_bpe_scratch_release(&s);
+    return n;
+}
+
+/* Characters of one to four bytes that share bytes with one another. */
+static void test_cuts_of_byte_level_pieces(void **state)
+{
+    (void)state;
+    static const char *const characters[] = {"a", "\xC2\x80", "\xC4\x80", "\xE4\xB8\x80", "\xE4\xB8\x84",
+                                             "\xE4\x80\xB8", "\xF0\xA0\x80\xB8"};
+    enum { N_CHARACTERS = sizeof characters / sizeof characters[0] };
+    glot_rng rng = glot_rng_seed(3, 0);
+    glot_bpe_scratch s = {0};
+    size_t n_cuts = 0;
+    for (int round = 0; round < 400; round++) {
+        char piece[128] = "";
+        int32_t ids[128];
+        for (int i = 0; i < 30; i++)
+            strcat(piece, characters[glot_rng_below(&rng, N_CHARACTERS)]);
+        glot_vocabulary v;
+        glot_bpe b;
+        make_byte_model(&v, &b, &rng, piece);
+        size_t n = merge_in_parts(&b, piece, strlen(piece), ids, &n_cuts);
+        assert_int_equal(glot_bpe_merge(&b, &s, piece, strlen(piece), NULL), GLOT_OK);
+        assert_int_equal(s.n, n);
+        assert_memory_equal(s.ids, ids, n * sizeof ids[0]);
+        glot_bpe_release(&b);
+        glot_vocabulary_release(&v);
+    }
+    assert_true(n_cuts > 1000);
+    glot_bpe_scratch_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_a_very_long_piece),
         cmocka_unit_test(test_byte_characters),
         cmocka_unit_test(test_a_merge_named_twice),
+        cmocka_unit_test(test_cuts_of_byte_level_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
