@@ -518,6 +518,19 @@ static void run_sum(bench *b, const run_size *s)
     glot_op_sum(b->be, &out, &x, flag(s, 0));
 }
 
+static void run_unit_sum(bench *b, const run_size *s)
+{
+    glot_tensor x = make_normal(b, real_2d(b, s->T, s->n), 1);
+    glot_tensor is_counted = make_whole(b, glot_tensor_1d(GLOT_U8, s->T), 0, 2);
+    glot_tensor sum = make_output_normal(b, glot_tensor_1d(GLOT_F64, s->n));
+    for (int64_t j = 0; j < s->n && s->T; j++) /* the first row is all zeros, and counted */
+        set(&x, j, 0);
+    if (s->T)
+        set(&is_counted, 0, 1);
+    EACH_PART(p, s, s->T) /* in row order whatever the parts */
+    glot_op_unit_sum(b->be, &sum, AT(p, x), AT(p, is_counted));
+}
+
 static void run_adamw(bench *b, const run_size *s)
 {
     glot_tensor w = make_output_normal(b, real_2d(b, s->T, s->n)), g = make_normal(b, w, 0.1);

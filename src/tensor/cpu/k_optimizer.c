@@ -1,4 +1,4 @@
-/* k_optimizer.c: sums over whole tensors and the AdamW step; both run at the speed of memory. */
+/* k_optimizer.c: sums over many rows in double, and the AdamW step; all run at the speed of memory. */
 #include "tensor/cpu/row.h"
 
 enum {
@@ -54,6 +54,50 @@ void GLOT_KERNEL(sum)(glot_backend *be, const glot_tensor *out, const glot_tenso
         for (int64_t i = 0; i < n_chunks; i++)
             *(double *)out->addr += sums[i];
     }
+}
+
+/* sum[0 .. n) += scale[t] x_t over `rows` rows in order, n <= 16; a scale of 0 leaves a row out. The columns of a row lie `step` apart. */
+static inline void add_scaled(double *sum, const float *x, int64_t rows, int64_t step, const double *scale,
+                              int64_t n)
+{
+    double total[16];
+    memcpy(total, sum, (size_t)n * sizeof *sum);
+    for (int64_t t = 0; t < rows; t++)
+        for (int64_t j = 0; j < n && scale[t] != 0.0; j++)
+            total[j] = fma((double)x[t * step + j], scale[t], total[j]);
+    memcpy(sum, total, (size_t)n * sizeof *sum);
+}
+
+/* One panel of rows: first every row's 1 / |x|, then threads take columns and walk the rows in order. */
+static void unit_sum_panel(const glot_backend *be, double *sum, const float *x, const uint8_t *counted,
+                           int64_t rows, int64_t n)
+{
+    double scale[ROW_PANEL];
+#pragma omp parallel num_threads(glot_cpu_team(be, rows *n))
+    {
+#pragma omp for schedule(static)
+        for (int64_t t = 0; t < rows; t++) {
+            double square = counted[t] ? chunk_sum(x + t * n, n, true) : 0.0;
+            scale[t] = square == 0.0 ? 0.0 : 1.0 / sqrt(square);
+        }
+#pragma omp for schedule(static)
+        for (int64_t j = 0; j < n; j += 16) {
+            if (n - j >= 16) /* a constant the compiler makes vectors of */
+                add_scaled(sum + j, x + j, rows, n, scale, 16);
+            else
+                add_scaled(sum + j, x + j, rows, n, scale, n - j);
+        }
+    }
+}
+
+void GLOT_KERNEL(unit_sum)(glot_backend *be, const glot_tensor *sum, const glot_tensor *x,
+                           const glot_tensor *is_counted)
+{
+    int64_t n = glot_tensor_elements(sum), T = glot_tensor_elements(is_counted);
+    const uint8_t *counted = is_counted->addr;
+    GLOT_ASSERT(sum->dtype == GLOT_F64 && is_counted->dtype == GLOT_U8 && glot_tensor_elements(x) == T * n);
+    for (int64_t t = 0; t < T; t += ROW_PANEL)
+        unit_sum_panel(be, sum->addr, row_floats(x) + t * n, counted + t, row_min(ROW_PANEL, T - t), n);
 }
 
 /* The settings of a step as 16 equal lanes. */

@@ -1,7 +1,16 @@
-/* optimizer.c: sums over whole tensors and the AdamW step. */
+/* optimizer.c: sums over many rows in double, and the AdamW step. */
 #include "tensor/ref/ref.h"
 
 enum { CHUNK = 4096 };
+
+/* Sixteen lanes folded 8, 4, 2, 1. */
+static double fold_lanes(double lanes[REF_LANES])
+{
+    for (int half = REF_LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            lanes[i] += lanes[i + half];
+    return lanes[0];
+}
 
 void REF_NAME(sum)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, bool is_squared)
 {
@@ -13,10 +22,33 @@ void REF_NAME(sum)(glot_backend *be, const glot_tensor *out, const glot_tensor *
             double value = (double)reals(x)[i];
             lanes[i % REF_LANES] += is_squared ? value * value : value;
         }
-        for (int half = REF_LANES / 2; half; half /= 2)
-            for (int i = 0; i < half; i++)
-                lanes[i] += lanes[i + half];
-        *loss_of(out) += lanes[0];
+        *loss_of(out) += fold_lanes(lanes);
+    }
+}
+
+/* 1 / |x| in double, 0 for a row of zeros. */
+static double inverse_length(const real *x, int64_t n)
+{
+    double lanes[REF_LANES] = {0};
+    for (int64_t j = 0; j < n; j++)
+        lanes[j % REF_LANES] += (double)x[j] * (double)x[j];
+    double square = fold_lanes(lanes);
+    return square == 0.0 ? 0.0 : 1.0 / sqrt(square);
+}
+
+void REF_NAME(unit_sum)(glot_backend *be, const glot_tensor *sum, const glot_tensor *x,
+                        const glot_tensor *is_counted)
+{
+    (void)be;
+    int64_t n = glot_tensor_elements(sum), T = glot_tensor_elements(is_counted);
+    const uint8_t *counted = is_counted->addr;
+    double *total = sum->addr;
+    GLOT_ASSERT(sum->dtype == GLOT_F64 && is_counted->dtype == GLOT_U8 && glot_tensor_elements(x) == T * n);
+    for (int64_t t = 0; t < T; t++) {
+        const real *row = reals(x) + t * n;
+        double scale = counted[t] ? inverse_length(row, n) : 0.0;
+        for (int64_t j = 0; j < n && scale != 0.0; j++)
+            total[j] = fma((double)row[j], scale, total[j]);
     }
 }
 

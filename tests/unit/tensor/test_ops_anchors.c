@@ -161,6 +161,22 @@ static void check_combine(glot_backend *be)
     bench_end(&b);
 }
 
+/* METHOD 4: unit vectors of rows 3 4 and 0 -2; a row of zeros and one that is not counted add nothing. */
+static void check_unit_sum(glot_backend *be)
+{
+    bench b = bench_start(be, 1);
+    glot_tensor x = of(&b, glot_tensor_2d(be->real, 4, 2), (const double[]){3, 4, 0, 0, 0, -2, 7, 7});
+    glot_tensor is_counted = of(&b, glot_tensor_1d(GLOT_U8, 4), (const double[]){1, 1, 1, 0});
+    glot_tensor sum = of(&b, glot_tensor_1d(GLOT_F64, 2), (const double[]){10, 20});
+    glot_op_unit_sum(be, &sum, &x, &is_counted);
+    for (int j = 0; j < 2; j++) {
+        bool is_close = fabs(get(&sum, j) - (double[]){10.6, 19.8}[j]) <= 1e-14;
+        if (!is_close)
+            fail_msg("%s %s: sum %d is %.17g", be->name, be->isa, j, get(&sum, j));
+    }
+    bench_end(&b);
+}
+
 #define ANCHOR(name)                                                                                         \
     static void test_##name(void **state)                                                                    \
     {                                                                                                        \
@@ -174,13 +190,14 @@ ANCHOR(rope)
 ANCHOR(swiglu)
 ANCHOR(attention)
 ANCHOR(combine)
+ANCHOR(unit_sum)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed),   cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_linear),
         cmocka_unit_test(test_rope),    cmocka_unit_test(test_swiglu),   cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_combine),
+        cmocka_unit_test(test_combine), cmocka_unit_test(test_unit_sum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
