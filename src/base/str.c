@@ -66,3 +66,12 @@ glot_status glot_str_check(const glot_str *s, const char *what, glot_error *err)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for %s", what);
     return GLOT_OK;
 }
+
+bool glot_list_has(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        if (strcspn(p, ",") == n && strncmp(p, word, n) == 0)
+            return true;
+    return false;
+}

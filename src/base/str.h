@@ -21,4 +21,7 @@ void glot_str_release(glot_str *s);
 /* GLOT_NOMEM if any append failed. */
 glot_status glot_str_check(const glot_str *s, const char *what, glot_error *err);
 
+/* Is `word` one of the comma separated words of `list` (NULL: of none)? */
+bool glot_list_has(const char *list, const char *word);
+
 #endif

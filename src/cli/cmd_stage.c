@@ -100,15 +100,6 @@ static void put_quoted(glot_str *out, const char *word)
     glot_str_puts(out, "'");
 }
 
-static bool is_old(const char *list, const char *language)
-{
-    size_t n = strlen(language);
-    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        if (strncmp(p, language, n) == 0 && (p[n] == ',' || p[n] == '\0'))
-            return true;
-    return false;
-}
-
 static glot_status add_languages(settings *s, const glot_args *a, const char *old, glot_error *err)
 {
     size_t n_words, n = 0;
@@ -117,7 +108,7 @@ static glot_status add_languages(settings *s, const glot_args *a, const char *ol
     glot_status status = glot_texts_parse(&texts, &n, words, n_words, "--text", err);
     for (size_t i = 0; i < n && status == GLOT_OK; i++) {
         glot_str text = {0};
-        glot_str_printf(&text, "languages.%s={group: %s, train: [", texts[i].language, is_old(old, texts[i].language) ? "old" : "new");
+        glot_str_printf(&text, "languages.%s={group: %s, train: [", texts[i].language, glot_list_has(old, texts[i].language) ? "old" : "new");
         for (size_t k = 0; k < texts[i].n_files; k++) {
             glot_str_puts(&text, k ? ", " : "");
             put_quoted(&text, texts[i].files[k]);

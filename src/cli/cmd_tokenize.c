@@ -97,16 +97,6 @@ out:
 
 /* --out. */
 
-/* Is `language` a word of the comma separated list (NULL: of none)? */
-static bool is_listed(const char *list, const char *language)
-{
-    size_t n = strlen(language);
-    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        if (strcspn(p, ",") == n && strncmp(p, language, n) == 0)
-            return true;
-    return false;
-}
-
 static double ratio(uint64_t a, uint64_t b)
 {
     return b ? (double)a / (double)b : 0.0;
@@ -170,7 +160,7 @@ static glot_status build_store(const glot_cli *cli, const glot_tokenizer *t, con
     GLOT_TRY(glot_new(&sources, n, sizeof *sources, "the languages", err));
     for (size_t i = 0; i < n; i++)
         sources[i] = (glot_store_source){.language = texts[i].language,
-                                         .group = is_listed(old, texts[i].language) ? 0 : 1,
+                                         .group = glot_list_has(old, texts[i].language) ? 0 : 1,
                                          .paths = texts[i].files,
                                          .n_paths = texts[i].n_files,
                                          .max_tokens = glot_args_size(cli->args, "max-tokens")};

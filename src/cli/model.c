@@ -19,16 +19,6 @@ glot_status cli_backend_open(glot_backend **out, const glot_cli *cli, glot_error
     return glot_cpu_backend_create(out, cli->threads, NULL, err);
 }
 
-/* Is `language` in the comma separated list? */
-static bool is_listed(const char *list, const char *language)
-{
-    size_t n = strlen(language);
-    for (const char *p = list; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        if (strncmp(p, language, n) == 0 && (p[n] == ',' || p[n] == '\0'))
-            return true;
-    return false;
-}
-
 /* The languages of every group, separated by commas. The caller releases. */
 static glot_str all_languages(const glot_model_config *c)
 {
@@ -46,7 +36,7 @@ static glot_status resolve_language(cli_model *m, const char *language, glot_err
     if (!language || !c->is_expanded)
         return GLOT_OK;
     for (int g = 0; g < c->n_groups; g++)
-        if (is_listed(c->group_languages[g], language)) {
+        if (glot_list_has(c->group_languages[g], language)) {
             m->exact = g == 0 ? GLOT_EXACT_ALWAYS : GLOT_EXACT_NEVER;
             return GLOT_OK;
         }

@@ -2,12 +2,13 @@
  * known of a document's language runs on through its windows. Sums over documents in order, in double, before dividing. */
 #include "eval/eval.h"
 #include "base/memory.h"
+#include "model/windows.h"
 
 #include <math.h>
 #include <string.h>
 
 /* Tokens in one pass: enough rows to keep the products busy. Arbitrary within 2x either way. */
-enum { PASS_TOKENS = 2048, DEFAULT_LENGTH = 1024 };
+enum { PASS_TOKENS = 2048 };
 
 /* A score under way, and the windows that wait to be scored together. */
 struct glot_scorer {
@@ -36,16 +37,10 @@ void glot_scorer_free(glot_scorer *w)
 
 static glot_status prepare(glot_scorer *w, const glot_model *m, const glot_score_options *o, glot_error *err)
 {
-    const glot_model_config *c = &m->config;
-    int64_t most = c->context_length - 1;
-    w->length = o->length ? o->length : (most < DEFAULT_LENGTH ? most : DEFAULT_LENGTH);
-    if (w->length < 1 || w->length > most)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "windows of %" PRId64 " tokens are outside 1 to %" PRId64 ", the model's context less one",
-                         w->length, most);
-    w->start_id = c->bos_id >= 0 ? c->bos_id : c->eos_id;
-    if (w->start_id < 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' names neither a BOS nor an EOS token, and scoring begins every window with one",
-                         m->path ? m->path : "the model");
+    glot_windows windows;
+    GLOT_TRY(glot_windows_of(&windows, m, o->length, err));
+    w->length = windows.length;
+    w->start_id = windows.start_id;
     w->capacity = w->length + 1 > PASS_TOKENS ? w->length + 1 : PASS_TOKENS;
     size_t n = (size_t)w->capacity;
     GLOT_TRY(glot_new(&w->ids, n, sizeof *w->ids, "scoring", err));
