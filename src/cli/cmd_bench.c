@@ -1,17 +1,18 @@
-/* cmd_bench.c: `glot bench train|review`: tokens per second beside what this machine can do. */
+/* cmd_bench.c: `glot bench train|review|tokenize`: tokens per second beside what this machine can do. */
 #include "base/memory.h"
 #include "bench/bench_train.h"
 #include "bench/shapes.h"
+#include "cli/bench_tokenize.h"
 #include "cli/model.h"
 #include "tensor/cpu/peak.h"
 
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"WORK", .kind = GLOT_OPTION_CHOICE, .value = "train|review", .is_argument = true, .is_required = true, .help = "what to time"},
+    {"WORK", .kind = GLOT_OPTION_CHOICE, .value = "train|review|tokenize", .is_argument = true, .is_required = true, .help = "what to time"},
     {"shape", .kind = GLOT_OPTION_STRING, .value = "NAME", .initial = "smollm2-135m",
      .help = "smollm2-135m, qwen1.5-1.8b, llama-3.2-1b or llama-3.2-3b, with random weights"},
-    {"model", .kind = GLOT_OPTION_STRING, .value = "MODEL", .help = "a dense model instead of a shape"},
+    {"model", .kind = GLOT_OPTION_STRING, .value = "MODEL", .help = "a dense model instead of a shape; tokenize: whose tokenizer, or a tokenizer.json"},
     {"layers", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = GLOT_MAX_LAYERS, .initial = "0",
      .help = "only so many layers of the shape; 0: all"},
     {"experts", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = GLOT_MAX_EXPERTS, .initial = "4", .help = "experts in every layer"},
@@ -19,6 +20,9 @@ static const glot_option rows[] = {
     {"batch", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 65536, .initial = "4", .unit = "sequences", .help = "sequences in a step"},
     {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 2, .max = 1 << 20, .initial = "256", .unit = "tokens", .help = "tokens in a sequence"},
     {"steps", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 64, .initial = "5", .help = "timed steps, after one that is not"},
+    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .help = "tokenize: text of each language, .jsonl or .txt"},
+    {"max-bytes", .kind = GLOT_OPTION_SIZE, .value = "N", .initial = "0", .unit = "bytes",
+     .help = "tokenize: whole documents of each language until so many bytes; 0: all"},
     {0},
 };
 
@@ -66,6 +70,8 @@ static glot_status print(const glot_cli *cli, const glot_backend *be, const glot
 static glot_status run(const glot_cli *cli, glot_error *err)
 {
     const glot_args *a = cli->args;
+    if (strcmp(glot_args_string(a, "WORK"), "tokenize") == 0)
+        return cli_bench_tokenize(cli, err);
     glot_backend *be = NULL;
     glot_model *m = NULL;
     glot_bench_train_result r;

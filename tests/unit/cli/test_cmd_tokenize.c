@@ -151,6 +151,27 @@ static void test_missing_files(void **state)
     run_release(&run);
 }
 
+/* `glot bench tokenize` counts what it reads: whole documents until --max-bytes are reached. */
+static void test_bench(void **state)
+{
+    const char *tokenizer = in_folder(state, "tokenizer.json");
+    const char *text = put(state, "bench.txt", "ab a\nba\nab\n");
+    char word[600];
+    snprintf(word, sizeof word, "en=%s", text);
+    json_t *all = json_of(run_glot(state, "bench", "tokenize", "--model", tokenizer, "--text", word, "--json"));
+    const json_t *en = json_object_get(json_object_get(all, "languages"), "en");
+    assert_int_equal(int_at(en, "documents"), 3);
+    assert_int_equal(int_at(en, "bytes"), 8);
+    assert_int_equal(int_at(en, "tokens"), 5);
+    json_decref(all);
+    all = json_of(run_glot(state, "bench", "tokenize", "--model", tokenizer, "--text", word, "--max-bytes", "5", "--json"));
+    en = json_object_get(json_object_get(all, "languages"), "en");
+    assert_int_equal(int_at(en, "documents"), 2);
+    json_decref(all);
+    expect_failure(run_glot(state, "bench", "tokenize", "--model", tokenizer), 2,
+                   "tokenize needs --model MODEL and --text LANG=FILE");
+}
+
 int main(void)
 {
 #define WITH_TOKENIZER(test) cmocka_unit_test_setup_teardown(test, make_tokenizer, remove_folder)
@@ -163,6 +184,7 @@ int main(void)
         WITH_TOKENIZER(test_damaged_store),
         WITH_TOKENIZER(test_usage),
         WITH_TOKENIZER(test_missing_files),
+        WITH_TOKENIZER(test_bench),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
