@@ -37,4 +37,15 @@ glot_status glot_score_store(glot_text_score *out, const glot_model *m, const gl
 glot_status glot_routing_shares(double *shares, double *p0, const glot_model *m, const glot_token_store *store,
                                 int32_t language, uint64_t max_tokens, glot_error *err);
 
+/* How a language fares on the exact path (METHOD 8). Without a test in the model no document is on it. */
+typedef struct glot_exact_share {
+    uint64_t documents, documents_that_stay;
+    uint64_t tokens, tokens_on_path;
+    double median, p90; /* tokens before a document that leaves does so: median and 90th percentile; NaN: none leaves */
+} glot_exact_share;
+
+/* The documents that glot_score_store scores. Reads ids only: no model runs. */
+glot_status glot_exact_share_measure(glot_exact_share *out, const glot_model *m, const glot_token_store *store, int32_t language,
+                                     uint64_t max_tokens, glot_error *err);
+
 #endif

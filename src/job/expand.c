@@ -152,7 +152,7 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
         return GLOT_OK;
     double began = glot_job_now();
     glot_job_begin(job, when, "scoring every language");
-    GLOT_TRY(glot_job_score(&scores, job, err));
+    GLOT_TRY(glot_job_score(&scores, job, GLOT_EXACT_AUTO, err));
     glot_status status = take_scores(job, when, scores, with_samples, err);
     if (status == GLOT_OK && view && view->on_scores)
         view->on_scores(view->user, when, scores,
@@ -270,6 +270,7 @@ static glot_status run_steps(glot_job *job, glot_error *err)
         GLOT_TRY(glot_job_count_evidence(job, err));
         GLOT_TRY(measure(job, "after_review", true, err));
     }
+    GLOT_TRY(glot_job_measure_exact(job, err));
     return write_result(job, err);
 }
 

@@ -49,11 +49,15 @@ glot_status glot_job_stage(glot_job *job, glot_phase phase, glot_error *err);
 
 /* Where the recipe asks for the exact path: counts its evidence into the model. Made again from the text on every start. */
 glot_status glot_job_count_evidence(glot_job *job, glot_error *err);
+/* What the exact path keeps and costs on the valid text: completes "exact" of state.json. Nothing where there is none. */
+glot_status glot_job_measure_exact(glot_job *job, glot_error *err);
 
 /* ---- results.c ---- */
 
 /* Bits per byte of every language with valid text: {"el": {...}}; new reference. */
-glot_status glot_job_score(json_t **out, const glot_job *job, glot_error *err);
+glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice exact, glot_error *err);
+/* Index of a language of the recipe in the valid store; false where it has no valid text. */
+bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at);
 /* Short continuations of the beginning of valid documents, greedy: [{"language", "prompt", "text"}]. */
 glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err);
 /* Shares per language: {"el": {"expert_share": [[...]], "p_original": [...], "exact_share": 0}}. */

@@ -83,7 +83,7 @@ static glot_status evaluate(stage *s, glot_error *err)
     json_t *scores = NULL;
     char when[64];
     s->is_eval_due = true;
-    GLOT_TRY(glot_job_score(&scores, job, err));
+    GLOT_TRY(glot_job_score(&scores, job, GLOT_EXACT_AUTO, err));
     s->is_eval_due = false;
     snprintf(when, sizeof when, "%s step %" PRId64, phase_name(s->phase), s->trainer->step);
     if (view && view->on_scores)

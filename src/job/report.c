@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "job/report_exact.h"
 #include "job/run_dir.h"
 #include "job/svg.h"
 
@@ -222,6 +223,7 @@ static glot_status render(glot_str *out, const json_t *results, const json_t *li
     put_scores(out, results);
     GLOT_TRY(put_curves(out, lines, err));
     GLOT_TRY(put_routing(out, results, err));
+    glot_report_exact(out, results);
     put_samples(out, results);
     put_facts(out, results, recipe);
     glot_str_puts(out, "</html>\n");

@@ -19,21 +19,20 @@ static json_t *score_json(const glot_text_score *s)
                      (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "documents", (json_int_t)s->documents);
 }
 
-/* Index of a language of the recipe in the valid store; false where it has no valid text. */
-static bool find_valid(const glot_job *job, size_t language, size_t *at)
+bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at)
 {
     const glot_recipe_language *l = &job->recipe->languages[language];
     return job->valid && l->valid.n && glot_token_store_find_language(job->valid, l->name, at, NULL) == GLOT_OK;
 }
 
-glot_status glot_job_score(json_t **out, const glot_job *job, glot_error *err)
+glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice exact, glot_error *err)
 {
     json_t *scores = json_object();
-    glot_score_options options = {.max_tokens = (uint64_t)job->recipe->eval.max_tokens, .cancel = job->options->cancel};
+    glot_score_options options = {.max_tokens = (uint64_t)job->recipe->eval.max_tokens, .exact = exact, .cancel = job->options->cancel};
     glot_status status = GLOT_OK;
     for (size_t i = 0, at; i < job->recipe->n_languages && status == GLOT_OK; i++) {
         glot_text_score s;
-        if (!job->recipe->eval.bits_per_byte || !find_valid(job, i, &at))
+        if (!job->recipe->eval.bits_per_byte || !glot_job_find_valid(job, i, &at))
             continue;
         status = glot_score_store(&s, job->model, job->valid, (int32_t)at, &options, err);
         if (status == GLOT_OK)
@@ -125,7 +124,7 @@ glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err)
     glot_status status = GLOT_OK;
     for (size_t i = 0, at; i < job->recipe->n_languages && status == GLOT_OK; i++) {
         status = glot_job_check_cancel(job, err);
-        if (status == GLOT_OK && find_valid(job, i, &at))
+        if (status == GLOT_OK && glot_job_find_valid(job, i, &at))
             status = sample_language(samples, job, session, i, at, err);
     }
     glot_session_free(session);
@@ -138,7 +137,7 @@ glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err)
 
 /* ---- routing ---- */
 
-static json_t *routing_json(const glot_model_config *c, const double *shares, const double *p0)
+static json_t *routing_json(const glot_model_config *c, const double *shares, const double *p0, const glot_exact_share *exact)
 {
     json_t *layers = json_array(), *originals = json_array();
     for (int64_t l = 0; l < c->n_layers; l++) {
@@ -148,23 +147,26 @@ static json_t *routing_json(const glot_model_config *c, const double *shares, co
         json_array_append_new(layers, row);
         json_array_append_new(originals, json_real(p0[l]));
     }
-    return json_pack("{s:o, s:o, s:f}", "expert_share", layers, "p_original", originals, "exact_share", 0.0);
+    return json_pack("{s:o, s:o, s:f}", "expert_share", layers, "p_original", originals, "exact_share",
+                     exact->tokens ? (double)exact->tokens_on_path / (double)exact->tokens : 0.0);
 }
 
 glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err)
 {
     const glot_model_config *c = &job->model->config;
     double *shares = NULL, *p0 = NULL;
+    glot_exact_share exact;
     json_t *routing = json_object();
     glot_status status = GLOT_OK;
     GLOT_TRY_OUT(glot_new(&shares, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *shares, "routing shares", err));
     GLOT_TRY_OUT(glot_new(&p0, (size_t)c->n_layers, sizeof *p0, "routing shares", err));
     for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
         GLOT_TRY_OUT(glot_job_check_cancel(job, err));
-        if (!find_valid(job, i, &at))
+        if (!glot_job_find_valid(job, i, &at))
             continue;
         GLOT_TRY_OUT(glot_routing_shares(shares, p0, job->model, job->valid, (int32_t)at, ROUTING_TOKENS, err));
-        json_object_set_new(routing, job->recipe->languages[i].name, routing_json(c, shares, p0));
+        GLOT_TRY_OUT(glot_exact_share_measure(&exact, job->model, job->valid, (int32_t)at, (uint64_t)job->recipe->eval.max_tokens, err));
+        json_object_set_new(routing, job->recipe->languages[i].name, routing_json(c, shares, p0, &exact));
     }
     *out = json_incref(routing);
 out:

@@ -361,6 +361,28 @@ static void forget(const char *name)
 
 static uint64_t whole_calls; /* writes, fsyncs and renames of an unbroken run */
 
+/* What results.json says of the exact path; bits[before, after_train, after_review][en, el, tr]. */
+static void expect_exact(const json_t *results, double bits[3][3])
+{
+    static const char *const languages[] = {"en", "el", "tr"};
+    const json_t *exact = json_object_get(results, "exact"), *routing = json_object_get(results, "routing");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(exact, "held_out"), "documents")), 15);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(exact, "held_out"), "stay")), 15);
+    for (size_t l = 0; l < 3; l++) {
+        const json_t *entry = json_object_get(json_object_get(exact, "languages"), languages[l]);
+        const json_t *scores = json_object_get(entry, "bits_per_byte"), *share = json_object_get(entry, "token_share");
+        bool is_old = l == 0;
+        assert_string_equal(json_string_value(json_object_get(entry, "group")), is_old ? "old" : "new");
+        assert_true(json_number_value(json_object_get(entry, "document_share")) == (is_old ? 1.0 : 0.0));
+        assert_true(is_old ? json_number_value(share) == 1.0 : json_number_value(share) < 0.2);
+        assert_true(json_is_null(json_object_get(entry, "leaves_after")) == is_old);
+        assert_true(json_number_value(json_object_get(scores, "base")) == bits[0][l]);
+        assert_true(json_number_value(json_object_get(scores, "on")) == bits[2][l]);
+        assert_true(json_number_value(json_object_get(scores, "off")) > 0.0);
+        assert_true(json_equal(share, json_object_get(json_object_get(routing, languages[l]), "exact_share")));
+    }
+}
+
 /* The run that all others must equal, and what is in it. */
 static void test_whole(void **state)
 {
@@ -398,6 +420,7 @@ static void test_whole(void **state)
         }
     assert_true(bits[1][1] < bits[0][1] && bits[1][2] < bits[0][2]); /* the new languages were learned */
     assert_true(bits[1][0] != bits[0][0] && bits[2][0] == bits[0][0]); /* the old one left the exact path never */
+    expect_exact(results, bits);
     const json_t *frozen = json_object_get(results, "frozen_sha256");
     assert_int_equal(strlen(json_string_value(json_object_get(frozen, "before"))), 64);
     assert_string_equal(json_string_value(json_object_get(frozen, "before")),
