@@ -3,6 +3,7 @@
 #include "cli/model.h"
 #include "infer/session.h"
 #include "text/chat.h"
+#include "text/utf8.h"
 
 #include <string.h>
 
@@ -43,6 +44,9 @@ static glot_status encode_prompt(generation *g, glot_error *err)
 {
     glot_str text = {0};
     const char *prompt = glot_args_string(g->cli->args, "prompt");
+    size_t n_valid = glot_utf8_valid_prefix(prompt, strlen(prompt));
+    if (prompt[n_valid])
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--prompt: byte %zu (0x%02x) is not UTF-8", n_valid + 1, (uint8_t)prompt[n_valid]);
     g->end_id = -1;
     if (glot_args_flag(g->cli->args, "chat")) {
         glot_chat_template t;
@@ -174,11 +178,11 @@ static json_t *to_json(const generation *g)
         json_array_append_new(ids, json_integer(g->ids[i]));
         json_array_append_new(log_probs, json_real((double)g->log_probs[i]));
     }
-    size_t n = g->text.length;
-    json_t *text = json_stringn(n ? g->text.data : "", n);
-    while (!text && n) /* the last token may end inside a character: JSON gets the whole ones */
-        text = json_stringn(g->text.data, --n);
-    return json_pack("{s:o, s:I, s:o, s:o, s:f, s:f}", "text", text, "prompt_tokens", (json_int_t)g->n_prompt, "ids", ids, "logp",
+    glot_str text = {0}; /* the model's bytes may be no UTF-8, or end inside a character */
+    glot_utf8_append_repaired(&text, g->text.data, g->text.length);
+    json_t *text_json = json_stringn(text.data ? text.data : "", text.length);
+    glot_str_release(&text);
+    return json_pack("{s:o, s:I, s:o, s:o, s:f, s:f}", "text", text_json, "prompt_tokens", (json_int_t)g->n_prompt, "ids", ids, "logp",
                      log_probs, "prompt_tokens_per_s", (double)g->n_prompt / g->prompt_seconds, "tokens_per_s",
                      g->seconds > 0.0 ? (double)g->n / g->seconds : 0.0);
 }

@@ -21,7 +21,7 @@ typedef struct rows_out {
     json_t *ids, *log_probs;
 } rows_out;
 
-static glot_status parse_ids(int32_t **out, int64_t *n, const char *text, glot_error *err)
+static glot_status parse_ids(int32_t **out, int64_t *n, const char *text, int64_t vocab, glot_error *err)
 {
     size_t capacity = 0;
     for (const char *p = text; *p;) {
@@ -33,6 +33,8 @@ static glot_status parse_ids(int32_t **out, int64_t *n, const char *text, glot_e
         long id = strtol(p, &end, 10);
         if (end == p || id < 0 || id > INT32_MAX || (*end && *end != ' ' && *end != ',' && *end != '\n' && *end != '\t'))
             return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--ids: '%.20s' is no token id", p);
+        if (id >= vocab)
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--ids: %ld is not below the model's vocabulary of %" PRId64, id, vocab);
         GLOT_TRY(glot_grow(out, &capacity, (size_t)*n + 1, sizeof **out, "token ids", err));
         (*out)[(*n)++] = (int32_t)id;
         p = end;
@@ -95,7 +97,7 @@ static glot_status run(const glot_cli *cli, glot_error *err)
                     .log_probs = json_array()};
     glot_status status = cli_model_open(&m, cli, false, err);
     if (status == GLOT_OK)
-        status = parse_ids(&ids, &n, glot_args_string(cli->args, "ids"), err);
+        status = parse_ids(&ids, &n, glot_args_string(cli->args, "ids"), m.model->config.vocab_size, err);
     if (status == GLOT_OK)
         status = glot_new(&out.order, (size_t)m.model->config.vocab_size, sizeof *out.order, "the result", err);
     if (status == GLOT_OK)

@@ -109,11 +109,13 @@ static glot_status open_run(glot_job *job, glot_error *err)
     return keep_recipe(job, err);
 }
 
+/* Opening looks at structure only; a run of hours begins with a look at every value too. */
 static glot_status open_base(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
     GLOT_TRY(glot_cpu_backend_create(&job->be, (int)r->threads, NULL, err));
-    return glot_base_open(&job->model, &job->tokenizer, r, job->options->job, job->be, err);
+    GLOT_TRY(glot_base_open(&job->model, &job->tokenizer, r, job->options->job, job->be, err));
+    return glot_model_check_values(job->model, err);
 }
 
 /* ---- measuring ---- */

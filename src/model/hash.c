@@ -86,7 +86,7 @@ static glot_status check_param(const glot_model *m, const glot_param *p, void *c
                 continue;
             char place[96];
             place_text(place, &p->weight, first + i);
-            return GLOT_FAIL(err, GLOT_NUMERIC, "'%s': tensor '%s' has %s at %s, expected finite numbers",
+            return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': tensor '%s' has %s at %s, expected finite numbers",
                              m->path, p->name, isnan(values[i]) ? "a NaN" : "an infinity", place);
         }
     }

@@ -87,7 +87,7 @@ void glot_model_zero_grads(glot_model *m);
 /* SHA-256 over name, dtype, shape and bytes of every parameter, sorted by name. frozen_only: of those with
  * is_trainable == false but for the exact path's evidence, which is counted after training. */
 glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_only, glot_error *err);
-/* GLOT_NUMERIC naming file, tensor and place of the first NaN or infinity in any weight. */
+/* GLOT_BAD_VALUE naming model, tensor and place of the first NaN or infinity in any weight. */
 glot_status glot_model_check_values(const glot_model *m, glot_error *err);
 
 /* Writes a model directory (INTERFACES "The expanded model"): config.json, safetensors, and copies of the

@@ -67,6 +67,17 @@ size_t glot_utf8_valid_prefix(const char *text, size_t size)
     return size;
 }
 
+void glot_utf8_append_repaired(glot_str *out, const char *text, size_t size)
+{
+    for (size_t at = 0; at < size; at++) {
+        size_t n = glot_utf8_valid_prefix(text + at, size - at);
+        glot_str_append(out, text + at, n);
+        at += n;
+        if (at < size)
+            glot_str_puts(out, "\xEF\xBF\xBD");
+    }
+}
+
 /* Bytes of the White_Space character at p (`left` bytes of valid UTF-8 there), 0 if it is another one:
  * U+0009-000D, 0020, 0085, 00A0, 1680, 2000-200A, 2028, 2029, 202F, 205F and 3000. */
 static size_t white_space_size(const uint8_t *p, size_t left)

@@ -6,7 +6,7 @@
 #include "job/expand.h"
 #include "job/plan.h"
 #include "job/run_dir.h"
-#include "unit/tiny_model.h"
+#include "unit/byte_model.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 static char root[] = "/tmp/glot-expand-XXXXXX";
 
-/* ---- a base model and text ---- */
+/* ---- text and a recipe ---- */
 
 static const char *in_root(const char *name)
 {
@@ -24,46 +24,6 @@ static const char *in_root(const char *name)
     char *path = paths[next++ % 4];
     snprintf(path, 256, "%s/%s", root, name);
     return path;
-}
-
-/* The ids of a text are its bytes; 256 ends a document. */
-static void write_tokenizer(glot_str *json)
-{
-    unsigned next = 256;
-    glot_str_puts(
-        json,
-        "{\"version\":\"1.0\",\"added_tokens\":[{\"id\":256,\"content\":\"<end>\",\"single_word\":false,"
-        "\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,"
-        "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,"
-        "\"use_regex\":true},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\","
-        "\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true},\"model\":{\"type\":\"BPE\","
-        "\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
-        "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{");
-    for (unsigned byte = 0; byte < 256; byte++) {
-        bool prints = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-        glot_str_printf(json, "%s\"\\u%04x\":%u", byte ? "," : "", prints ? byte : next, byte);
-        next += !prints;
-    }
-    glot_str_puts(json, "},\"merges\":[]}}");
-}
-
-static void make_base(void)
-{
-    glot_error err = {0};
-    glot_backend *be = NULL;
-    glot_model *m = NULL;
-    glot_str tokenizer = {0};
-    glot_model_config c = tiny_dense_config();
-    c.vocab_size = 258;
-    c.bos_id = c.eos_id = 256;
-    OK(glot_ref_backend_create(&be, GLOT_F32, &err));
-    OK(glot_model_create_random(&m, be, &c, 3, &err));
-    tiny_spread(m, 8.0f);
-    write_tokenizer(&tokenizer);
-    OK(glot_model_save(m, in_root("base"), NULL, tokenizer.data, tokenizer.length, &err));
-    glot_str_release(&tokenizer);
-    glot_model_close(m);
-    glot_backend_close(be);
 }
 
 /* Documents of made-up words over an alphabet of the language's own. */
@@ -106,7 +66,7 @@ static int make_all(void **state)
     (void)state;
     if (!mkdtemp(root))
         return -1;
-    make_base();
+    byte_model_save(in_root("base"));
     make_text("en.txt", "abcdefgh", 30, 1);
     make_text("el.txt", "nopqrst", 30, 2);
     make_text("tr.txt", "uvwxyz", 9, 3);

@@ -95,6 +95,26 @@ static void test_place_of_bad_byte(void **state)
     assert_int_equal(glot_utf8_valid_prefix("\xCE\xB1\xCE\xB2gamma\xED\xA0\x80", 12), 9);
 }
 
+static void test_repair(void **state)
+{
+    (void)state;
+#define BAD "\xEF\xBF\xBD"
+    static const struct {
+        const char *text, *repaired;
+    } cases[] = {{"", ""},
+                 {"ab\xCE\xB1", "ab\xCE\xB1"},
+                 {"\xFF", BAD},
+                 {"a\xFF\xFE z", "a" BAD BAD " z"},
+                 {"a\xCE", "a" BAD},
+                 {"\xED\xA0\x80z", BAD BAD BAD "z"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        glot_str out = {0};
+        glot_utf8_append_repaired(&out, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(out.data ? out.data : "", cases[i].repaired);
+        glot_str_release(&out);
+    }
+}
+
 static void test_words(void **state)
 {
     (void)state;
@@ -141,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_short_sequences),
         cmocka_unit_test(test_every_code_point),
         cmocka_unit_test(test_place_of_bad_byte),
+        cmocka_unit_test(test_repair),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_white_space_is_the_unicode_property),
     };
