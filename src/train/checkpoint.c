@@ -387,6 +387,9 @@ static glot_status load_mix(const json_t *state, glot_trainer *t, const char *pa
     GLOT_TRY(glot_json_get_int(mix, "language", &s.language, path, err));
     GLOT_TRY(glot_json_get_int(mix, "document", &document, path, err));
     GLOT_TRY(glot_json_get_int(mix, "offset", &offset, path, err));
+    if (document < 0 || offset < 0)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': mix.%s is %" PRId64 ", expected a count", path,
+                         document < 0 ? "document" : "offset", document < 0 ? document : offset);
     s.document = (uint64_t)document;
     s.offset = (uint64_t)offset;
     status = glot_mix_set_state(t->mix, &s, err);
@@ -410,7 +413,9 @@ static glot_status load_state(const json_t *state, glot_trainer *t, const char *
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
                          "'%s': it was made over frozen weights with SHA-256 %s, the model's have %s", path,
                          frozen, frozen_sha256);
-    if (step < 0 || step > t->settings.steps || tokens < 0)
+    if (tokens < 0)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': tokens is %" PRId64 ", expected a count", path, tokens);
+    if (step < 0 || step > t->settings.steps)
         return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': step %" PRId64 " is outside 0 to %" PRId64, path, step,
                          t->settings.steps);
     GLOT_TRY(load_mix(state, t, path, err));

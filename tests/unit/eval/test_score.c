@@ -124,11 +124,12 @@ static void test_what_begins_a_window(void **state)
     model->config.eos_id = -1;
     glot_scorer *s = NULL;
     glot_score_options options = {0};
-    assert_int_equal(glot_scorer_create(&s, model, &options, &err), GLOT_BAD_VALUE);
+    glot_status status = glot_scorer_create(&s, model, &options, &err);
+    model->config.bos_id = model->config.eos_id = BYTE_END;
+    assert_int_equal(status, GLOT_BAD_VALUE);
     assert_string_equal(
         err.message,
-        "'random weights' names neither a BOS nor an EOS token, and scoring begins every window with one");
-    model->config.bos_id = model->config.eos_id = BYTE_END;
+        "'random weights' names neither a BOS nor an EOS token, and every window of a text begins with one");
 }
 
 /* Documents alone or beside others, in whatever order: the same sums of the same numbers. */

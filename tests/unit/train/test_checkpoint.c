@@ -379,6 +379,125 @@ static void test_lying_manifests(void **state)
     }
 }
 
+/* One key of a checkpoint's state.json, or of its manifest.json, set to another value or taken away; the
+ * sentence that it must get, behind the path of the file (or of the file that the manifest speaks of). */
+static const struct malformed {
+    const char *key, *value; /* "mix.step"; JSON, NULL: taken away */
+    glot_status status;
+    const char *sentence;
+} malformed_states[] = {
+    {"format", NULL, GLOT_BAD_FORMAT, "': key 'format' is missing"},
+    {"format", "5", GLOT_BAD_FORMAT, "': key 'format' is an integer, expected a string"},
+    {"format", "\"model\"", GLOT_BAD_FORMAT, "': format is 'model', expected 'glot checkpoint'"},
+    {"version", NULL, GLOT_BAD_FORMAT, "': key 'version' is missing"},
+    {"version", "\"1\"", GLOT_BAD_FORMAT, "': key 'version' is a string, expected an integer"},
+    {"version", "99", GLOT_BAD_VERSION, "': version is 99, this program reads 1"},
+    {"phase", NULL, GLOT_BAD_FORMAT, "': key 'phase' is missing"},
+    {"phase", "\"sleep\"", GLOT_BAD_VALUE, "': phase is 'sleep', expected 'train'"},
+    {"frozen_sha256", "null", GLOT_BAD_FORMAT, "': key 'frozen_sha256' is null"},
+    {"frozen_sha256", "[]", GLOT_BAD_FORMAT, "': key 'frozen_sha256' is a list, expected a string"},
+    {"step", NULL, GLOT_BAD_FORMAT, "': key 'step' is missing"},
+    {"step", "-1", GLOT_BAD_VALUE, "': step -1 is outside 0 to 6"},
+    {"step", "1000", GLOT_BAD_VALUE, "': step 1000 is outside 0 to 6"},
+    {"step", "1.5", GLOT_BAD_FORMAT, "': key 'step' is a number with a fraction, expected an integer"},
+    {"tokens", "-7", GLOT_BAD_VALUE, "': tokens is -7, expected a count"},
+    {"tokens", "true", GLOT_BAD_FORMAT, "': key 'tokens' is true or false, expected an integer"},
+    {"mix", NULL, GLOT_BAD_FORMAT, "': mix.tokens must be a list of 2 numbers, one for each language"},
+    {"mix", "[]", GLOT_BAD_FORMAT, "': mix.tokens must be a list of 2 numbers, one for each language"},
+    {"mix.tokens", "[1]", GLOT_BAD_FORMAT,
+     "': mix.tokens must be a list of 2 numbers, one for each language"},
+    {"mix.tokens", "{}", GLOT_BAD_FORMAT, "': mix.tokens must be a list of 2 numbers, one for each language"},
+    {"mix.epoch", "[0, -1]", GLOT_BAD_FORMAT, "': mix.epoch[1] is no count"},
+    {"mix.next", "[\"0\", 0]", GLOT_BAD_FORMAT, "': mix.next[0] is no count"},
+    {"mix.next", "[1000000, 0]", GLOT_BAD_VALUE,
+     "': the text position of language 'aa' is document 1000000 of 4"},
+    {"mix.language", "2", GLOT_BAD_VALUE, "': the text position is in language 2 of 2"},
+    {"mix.language", "-2", GLOT_BAD_VALUE, "': the text position is in language -2 of 2"},
+    {"mix.document", "-1", GLOT_BAD_VALUE, "': mix.document is -1, expected a count"},
+    {"mix.document", "1000000", GLOT_BAD_VALUE,
+     "': the text position is in document 1000000, none of language 'aa'"},
+    {"mix.offset", "9000000000000000000", GLOT_BAD_VALUE,
+     "': the text position is 9000000000000000000 ids into document 2 of 'aa', which has 39"},
+    {"mix.offset", NULL, GLOT_BAD_FORMAT, "': key 'offset' is missing"},
+};
+
+static const struct malformed malformed_manifests[] = {
+    {"trained.safetensors", NULL, GLOT_BAD_FORMAT, "manifest.json': no entry for 'trained.safetensors'"},
+    {"moments.safetensors", "[]", GLOT_BAD_FORMAT, "manifest.json': no entry for 'moments.safetensors'"},
+    {"state.json", "{}", GLOT_BAD_FORMAT, "manifest.json': key 'sha256' is missing"},
+    {"state.json", "{\"sha256\": 1, \"bytes\": 1}", GLOT_BAD_FORMAT,
+     "manifest.json': key 'sha256' is an integer, expected a string"},
+    {"state.json", "{\"sha256\": \"\"}", GLOT_BAD_FORMAT, "manifest.json': key 'bytes' is missing"},
+    {"state.json", "{\"sha256\": \"\", \"bytes\": 2.5}", GLOT_BAD_FORMAT,
+     "manifest.json': key 'bytes' is a number with a fraction, expected an integer"},
+    {"state.json", "{\"sha256\": \"\", \"bytes\": -1}", GLOT_BAD_FORMAT,
+     "state.json' is damaged: it has 375 bytes, its manifest says -1"},
+};
+
+/* o.KEY or o.mix.KEY. */
+static void set_key(json_t *o, const char *key, const char *value)
+{
+    if (strncmp(key, "mix.", 4) == 0) {
+        o = json_object_get(o, "mix");
+        key += 4;
+    }
+    if (value)
+        json_object_set_new(o, key, json_loads(value, JSON_DECODE_ANY, NULL));
+    else
+        json_object_del(o, key);
+}
+
+static void put_mutated(const char *name, const json_t *whole, const struct malformed *row)
+{
+    json_t *copy = json_deep_copy(whole);
+    set_key(copy, row->key, row->value);
+    char *text = json_dumps(copy, JSON_REAL_PRECISION(17));
+    write_text(name, text);
+    free(text);
+    json_decref(copy);
+}
+
+static void expect_sentence(glot_status status, const glot_error *found, const struct malformed *row,
+                            const char *begin)
+{
+    char sentence[400];
+    snprintf(sentence, sizeof sentence, "'%s%s", begin, row->sentence);
+    if (status != row->status || strcmp(found->message, sentence) != 0)
+        fail_msg("%s = %s: %s \"%s\", expected %s \"%s\"", row->key, row->value ? row->value : "nothing",
+                 glot_status_name(status), found->message, glot_status_name(row->status), sentence);
+}
+
+static void test_malformed_states_get_their_sentences(void **state)
+{
+    (void)state;
+    save_at(in_dir("states"), GLOT_PHASE_TRAIN, 1, 1);
+    json_t *whole = state_of(in_dir("states"));
+    world w = world_open(GLOT_PHASE_TRAIN, 1);
+    for (size_t i = 0; i < sizeof malformed_states / sizeof *malformed_states; i++) {
+        glot_error found = {0};
+        put_mutated("states/state.json", whole, &malformed_states[i]);
+        glot_status status = glot_checkpoint_load(in_dir("states"), w.t, w.frozen, &found);
+        expect_sentence(status, &found, &malformed_states[i], in_dir("states/state.json"));
+    }
+    world_close(&w);
+    json_decref(whole);
+}
+
+static void test_malformed_manifests_get_their_sentences(void **state)
+{
+    (void)state;
+    json_t *whole = NULL;
+    save_at(in_dir("manifests"), GLOT_PHASE_TRAIN, 1, 1);
+    assert_ok(glot_json_load_file(&whole, in_dir("manifests/manifest.json"), err));
+    for (size_t i = 0; i < sizeof malformed_manifests / sizeof *malformed_manifests; i++) {
+        glot_error found = {0};
+        put_mutated("manifests/manifest.json", whole, &malformed_manifests[i]);
+        glot_status status = glot_checkpoint_verify(in_dir("manifests"), NULL, &found);
+        expect_sentence(status, &found, &malformed_manifests[i], in_dir("manifests/"));
+    }
+    json_decref(whole);
+}
+
 /* ---- full disks ---- */
 
 /* Nothing but `older` in the folder, and it is the checkpoint of step 1. */
@@ -463,11 +582,16 @@ static void test_of_something_else(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_continued),       cmocka_unit_test(test_threads_are_not_in_it),
-        cmocka_unit_test(test_extra),           cmocka_unit_test(test_every_key_of_the_state),
-        cmocka_unit_test(test_every_piece_of_a_trainer), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_lying_manifests), cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_of_something_else)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_continued),
+                                       cmocka_unit_test(test_threads_are_not_in_it),
+                                       cmocka_unit_test(test_extra),
+                                       cmocka_unit_test(test_every_key_of_the_state),
+                                       cmocka_unit_test(test_every_piece_of_a_trainer),
+                                       cmocka_unit_test(test_damage),
+                                       cmocka_unit_test(test_lying_manifests),
+                                       cmocka_unit_test(test_full_disk),
+                                       cmocka_unit_test(test_of_something_else),
+                                       cmocka_unit_test(test_malformed_states_get_their_sentences),
+                                       cmocka_unit_test(test_malformed_manifests_get_their_sentences)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
