@@ -3,6 +3,7 @@
  * open      the base model and its tokenizer, then the run directory, or the run that is there
  * text      documents to token stores
  * before    scores and samples of the base model
+ * similarity between the languages in each layer, where experts or gates follow it (METHOD 4, 5)
  * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
  * train     stage 1 (METHOD 2), then scores
  * review    stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores, samples, and where tokens go
@@ -238,8 +239,8 @@ static glot_status plan(const glot_job *job, glot_error *err)
 {
     const glot_job_view *view = job->options->view;
     glot_plan p;
-    GLOT_TRY(glot_plan_make(&p, job->recipe, job->model, glot_job_text_ids(job, GLOT_PHASE_TRAIN), glot_job_text_ids(job, GLOT_PHASE_REVIEW),
-                            true, err));
+    GLOT_TRY(glot_plan_make(&p, job->recipe, job->model, job->layer_similarity, glot_job_text_ids(job, GLOT_PHASE_TRAIN),
+                            glot_job_text_ids(job, GLOT_PHASE_REVIEW), true, err));
     if (view && view->on_plan)
         view->on_plan(view->user, &p);
     return glot_plan_check(&p, job->recipe, job->model, err);
@@ -259,6 +260,9 @@ static glot_status run_steps(glot_job *job, glot_error *err)
 
     GLOT_TRY(plan(job, err));
     GLOT_TRY(measure(job, "before", true, err));
+    GLOT_TRY(glot_job_similarity(job, err));
+    if (job->layer_similarity) /* now the layout is known */
+        GLOT_TRY(plan(job, err));
     GLOT_TRY(glot_job_upcycle(job, err));
     GLOT_TRY(hash_frozen(job->frozen_before, job, err));
     if (has_train) {
@@ -302,6 +306,7 @@ glot_status glot_expand(json_t **results, const glot_recipe *recipe, const glot_
     glot_status status = run(&job, results, err);
     if (status == GLOT_CANCELLED && job.dir)
         glot_run_dir_save(job.dir, NULL);
+    glot_free(job.layer_similarity);
     glot_token_store_close(job.train);
     glot_token_store_close(job.valid);
     if (job.tokenizer)

@@ -16,6 +16,7 @@ typedef struct glot_job {
     glot_token_store *train, *valid; /* languages in the recipe's order; valid: only those with valid files */
     int32_t groups[GLOT_MAX_LANGUAGES]; /* language group in the model of each of the recipe's languages */
     int64_t train_steps;             /* steps of stage 1, what the review's step numbers begin after; 0: left out */
+    double *layer_similarity;        /* [n_layers] S of METHOD 4, where glot_job_similarity was needed; else NULL */
     char frozen_before[65];          /* SHA-256 of what stage 1 leaves frozen, before it */
 } glot_job;
 
@@ -33,6 +34,11 @@ glot_status glot_job_text(glot_job *job, glot_error *err);
 /* The mix of a stage. `text_ids`: ids (EOS included) of one epoch of its languages. The caller frees. */
 glot_status glot_job_mix(glot_mix **out, const glot_job *job, glot_phase phase, int32_t *groups, size_t *n, glot_error *err);
 uint64_t glot_job_text_ids(const glot_job *job, glot_phase phase);
+
+/* ---- job_similarity.c ---- */
+
+/* Fills in `layer_similarity`, measured on the model as it is now, where the recipe allocates experts by it or has a number of gated layers. */
+glot_status glot_job_similarity(glot_job *job, glot_error *err);
 
 /* ---- job_upcycle.c ---- */
 

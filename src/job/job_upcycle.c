@@ -4,20 +4,7 @@
 #include "base/memory.h"
 #include "expand/upcycle.h"
 #include "job/job.h"
-
-static glot_status count_experts(int32_t *n_experts, const glot_job *job, glot_error *err)
-{
-    const glot_recipe *r = job->recipe;
-    int64_t n_layers = job->model->config.n_layers;
-    bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
-    if (is_listed && (int64_t)r->experts.list.n != n_layers)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                         "%s: experts.list has %zu numbers, but '%s' has %" PRId64 " layers", r->path,
-                         r->experts.list.n, r->base, n_layers);
-    for (int64_t l = 0; l < n_layers; l++)
-        n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
-    return GLOT_OK;
-}
+#include "job/layout.h"
 
 /* Comma separated names of the languages of a group; the model owns it. */
 static glot_status name_group(glot_job *job, int group, int recipe_group, glot_error *err)
@@ -38,7 +25,7 @@ static glot_status add_experts(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
     int32_t n_experts[GLOT_MAX_LAYERS];
-    GLOT_TRY(count_experts(n_experts, job, err));
+    GLOT_TRY(glot_recipe_layout(n_experts, r, &job->model->config, job->layer_similarity, err));
     glot_upcycle_settings settings = {
         .top_k = (int)r->experts.top_k,
         .seed = (uint64_t)r->seed,

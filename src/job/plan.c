@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "expand/cost.h"
 #include "job/base.h"
+#include "job/layout.h"
 #include "job/memory_limit.h"
 #include "text/document_reader.h"
 
@@ -19,21 +20,16 @@ static const uint64_t OTHER_BYTES = (uint64_t)96 << 20;
 
 /* ---- the expanded model's configuration ---- */
 
-static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, const glot_model *model, glot_error *err)
+static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, const glot_model *model, const double *similarity,
+                                   glot_error *err)
 {
     *c = model->config;
     if (c->is_expanded)
         return GLOT_OK;
-    bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
-    if (is_listed && (int64_t)r->experts.list.n != c->n_layers)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "%s: experts.list has %zu numbers, but '%s' has %" PRId64 " layers", r->path, r->experts.list.n,
-                         r->base, c->n_layers);
+    GLOT_TRY(glot_recipe_layout(c->n_experts, r, &model->config, similarity, err));
     c->top_k = (int)r->experts.top_k;
-    for (int64_t l = 0; l < c->n_layers; l++) {
-        c->n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
-        if (c->n_experts[l] > 1)
-            c->is_expanded = true;
-    }
+    for (int64_t l = 0; l < c->n_layers; l++)
+        c->is_expanded |= c->n_experts[l] > 1;
     return GLOT_OK;
 }
 
@@ -153,13 +149,14 @@ static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_mode
     return glot_disk_free(&p->disk_free_bytes, r->output, err);
 }
 
-glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, uint64_t train_ids, uint64_t review_ids,
-                           bool measure_speed, glot_error *err)
+glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, const double *similarity, uint64_t train_ids,
+                           uint64_t review_ids, bool measure_speed, glot_error *err)
 {
     glot_plan p = {0};
     glot_model shadow = *model; /* the same backend and parameters, the expanded shape */
     glot_cost cost;
-    GLOT_TRY(expanded_config(&shadow.config, r, model, err));
+    GLOT_TRY(expanded_config(&shadow.config, r, model, similarity, err));
+    p.is_layout_open = glot_recipe_is_layerwise(r) && !similarity && !model->config.is_expanded;
     count_weights(&p, model, &shadow.config, r->train.trainable.what);
     GLOT_TRY(glot_cost_of(&cost, &shadow.config, GLOT_TRAIN_NEW_EXPERTS, 2, err));
     p.n_parameters = cost.n_parameters;
@@ -186,7 +183,7 @@ static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, con
     glot_train_settings settings = glot_recipe_settings(r, phase);
     const glot_plan_stage *stage = phase == GLOT_PHASE_TRAIN ? &p->train : &p->review;
     uint64_t weights = p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
-    if (expanded_config(&shadow.config, r, model, NULL) != GLOT_OK)
+    if (expanded_config(&shadow.config, r, model, NULL, NULL) != GLOT_OK)
         return 0;
     for (settings.steps = 1; settings.micro_batch > 0; settings.micro_batch /= 2) {
         glot_train_memory memory;
@@ -267,7 +264,7 @@ glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *e
     if (status == GLOT_OK)
         status = count_ids(&review_ids, r, GLOT_PHASE_REVIEW, tokenizer, err);
     if (status == GLOT_OK)
-        status = glot_plan_make(out, r, model, train_ids, review_ids, true, err);
+        status = glot_plan_make(out, r, model, NULL, train_ids, review_ids, true, err);
     glot_tokenizer_close(tokenizer);
     glot_model_close(model);
     glot_backend_close(be);

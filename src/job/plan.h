@@ -17,6 +17,7 @@ typedef struct glot_plan_stage {
 
 typedef struct glot_plan {
     uint64_t n_base, n_parameters, n_new; /* of the base, of the result, new experts and routers */
+    bool is_layout_open;                  /* layerwise and not measured yet: the numbers are those of the largest layout of the budget */
     uint64_t mapped_bytes, owned_bytes;   /* weights used where the file is mapped; weights in memory, new experts included */
     glot_plan_stage train, review;
     uint64_t peak_bytes;                  /* of memory: weights and the larger stage */
@@ -29,9 +30,10 @@ typedef struct glot_plan {
 } glot_plan;
 
 /* `text_ids`: ids of one epoch of each stage's text where epochs are given (else 0). `model`: the base, opened and not yet expanded (or an expanded
- * one that a stage alone trains). measure_speed: take a quarter of a second to time a product. */
-glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, uint64_t train_ids, uint64_t review_ids,
-                           bool measure_speed, glot_error *err);
+ * one that a stage alone trains). `similarity`: of each layer, where it has
+ * been measured (else NULL). measure_speed: take a quarter of a second to time a product. */
+glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, const double *similarity, uint64_t train_ids,
+                           uint64_t review_ids, bool measure_speed, glot_error *err);
 /* GLOT_NOMEM or GLOT_NO_SPACE with what is needed and what there is, and the micro_batch that would fit. */
 glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err);
 /* Opens the base and plans: for `glot plan` and `expand --dry-run`. Reads the text once where the recipe counts epochs. */

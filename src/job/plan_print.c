@@ -22,6 +22,8 @@ void glot_plan_text(const glot_plan *p, glot_str *out)
     const glot_plan_stage *s = p->train.steps ? &p->train : &p->review;
     char duration[32];
     glot_str_printf(out, "parameters %.1f M of the base + %.1f M new\n", (double)p->n_base / 1e6, (double)p->n_new / 1e6);
+    if (p->is_layout_open)
+        glot_str_puts(out, "layout     decided after similarity has been measured; the numbers are for all that the budget allows\n");
     put_stage(out, "train", &p->train);
     put_stage(out, "review", &p->review);
     put_bytes(out, "memory     at most", p->peak_bytes);
@@ -52,8 +54,8 @@ static json_t *stage_json(const glot_plan_stage *s)
 
 json_t *glot_plan_json(const glot_plan *p)
 {
-    return json_pack("{s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "base_parameters", (json_int_t)p->n_base,
-                     "parameters", (json_int_t)p->n_parameters, "new_parameters", (json_int_t)p->n_new, "train", stage_json(&p->train), "review",
+    return json_pack("{s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "base_parameters", (json_int_t)p->n_base,
+                     "parameters", (json_int_t)p->n_parameters, "new_parameters", (json_int_t)p->n_new, "is_layout_open", p->is_layout_open, "train", stage_json(&p->train), "review",
                      stage_json(&p->review), "mapped_bytes", (json_int_t)p->mapped_bytes, "owned_bytes", (json_int_t)p->owned_bytes,
                      "peak_memory_bytes", (json_int_t)p->peak_bytes, "available_memory_bytes", (json_int_t)p->available_bytes, "checkpoint_bytes",
                      (json_int_t)p->checkpoint_bytes, "model_bytes", (json_int_t)p->model_bytes, "disk_bytes", (json_int_t)p->disk_bytes,

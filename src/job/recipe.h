@@ -116,7 +116,7 @@ typedef struct glot_recipe {
         int allocation, init;
         int64_t per_layer, new_total, top_k;
         double delta;
-        int64_t new_bytes;
+        int64_t new_bytes, similarity_tokens;
         glot_recipe_ints list;
         char *format;
     } experts;

@@ -1,5 +1,6 @@
 /* recipe_check.c: what the keys of a recipe mean to each other: what follows from others is filled in, what
  * contradicts others is refused, and so is what this version does not have. */
+#include "expand/allocate.h"
 #include "job/recipe_reader.h"
 
 #include <math.h>
@@ -85,6 +86,8 @@ static bool has_router(const glot_recipe *r)
 {
     if (r->experts.allocation == GLOT_RECIPE_UNIFORM)
         return r->experts.per_layer > 1;
+    if (r->experts.allocation == GLOT_RECIPE_LAYERWISE) /* a budget too small for one new expert is refused later */
+        return true;
     for (size_t i = 0; i < r->experts.list.n; i++)
         if (r->experts.list.items[i] > 1)
             return true;
@@ -103,11 +106,6 @@ static glot_status not_there(const glot_recipe_reader *p, glot_recipe_place plac
 static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
-    if (r->experts.allocation == GLOT_RECIPE_LAYERWISE)
-        return not_there(p, KEY("experts", "allocation"), "layerwise allocation",
-                         "uniform and list are there", err);
-    if (r->experts.format)
-        return not_there(p, KEY("experts", "for"), "a layout for an export format", "leave the key out", err);
     if (r->experts.init == GLOT_RECIPE_INIT_BEST)
         return not_there(p, KEY("experts", "init"), "the best expert as a start", "copy and random are there",
                          err);
@@ -278,6 +276,10 @@ static glot_status resolve_experts(const glot_recipe_reader *p, glot_error *err)
                                   "or delta or new_bytes: expected one of them");
     if (r->experts.allocation != GLOT_RECIPE_UNIFORM)
         r->experts.per_layer = -1;
+    const glot_layout_format *format;
+    glot_error problem = {0};
+    if (r->experts.format && glot_layout_find(&format, r->experts.format, &problem) != GLOT_OK)
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "for"), err, "is unknown: %s", problem.message);
     return GLOT_OK;
 }
 

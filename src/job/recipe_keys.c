@@ -268,6 +268,8 @@ const glot_recipe_key glot_recipe_keys[] = {
      GLOT_CHANGE_NEVER, "layerwise: the paper's budget"},
     {GLOT_SECTION_EXPERTS, "new_bytes", GLOT_KEY_SIZE, AT(experts.new_bytes), NULL, 1, 1e18, false, NULL,
      GLOT_CHANGE_NEVER, "layerwise: at most so many bytes of new experts"},
+    {GLOT_SECTION_EXPERTS, "similarity_tokens", GLOT_KEY_COUNT, AT(experts.similarity_tokens), "8192", 1, 1e12, false, NULL,
+     GLOT_CHANGE_NEVER, "train text of each language that similarity is measured on, whole documents until so many tokens"},
     {GLOT_SECTION_EXPERTS, "list", GLOT_KEY_INTS, AT(experts.list), NULL, 1, GLOT_MAX_EXPERTS, false, NULL,
      GLOT_CHANGE_NEVER, "list: experts of each layer, the original included"},
     {GLOT_SECTION_EXPERTS, "for", GLOT_KEY_TEXT, AT(experts.format), NULL, 0, 0, false, NULL,

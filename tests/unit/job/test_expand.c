@@ -297,10 +297,10 @@ static void expect_same_checkpoint(const char *a, const char *b, const char *ste
     }
 }
 
-static void expect_same_run(const char *name)
+static void expect_same_runs(const char *expected, const char *name)
 {
     char a[256], b[256], x[300], y[300];
-    snprintf(a, sizeof a, "%s", in_root("whole"));
+    snprintf(a, sizeof a, "%s", in_root(expected));
     snprintf(b, sizeof b, "%s", in_root(name));
     snprintf(x, sizeof x, "%s/model", a);
     snprintf(y, sizeof y, "%s/model", b);
@@ -309,6 +309,11 @@ static void expect_same_run(const char *name)
     expect_same_results(a, b);
     expect_same_checkpoint(a, b, "000008");
     expect_same_checkpoint(a, b, "000013");
+}
+
+static void expect_same_run(const char *name)
+{
+    expect_same_runs("whole", name);
 }
 
 static void forget(const char *name)
@@ -662,6 +667,44 @@ static void test_dense(void **state)
     forget("full");
 }
 
+/* Experts by similarity: it is measured once, kept over kills wherever they come, and told in the results. */
+static void test_layerwise(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    json_t *results = NULL, *kept = NULL;
+    glot_rng rng = glot_rng_seed(5, 1);
+    run_options o = {.output = "layers", .settings = {"experts={allocation: layerwise, new_total: 4, similarity_tokens: 200}"}};
+    expect_status(&o, GLOT_OK);
+    OK(glot_json_load_file(&results, in_root("layers/results.json"), &err));
+    json_int_t total = 0;
+    for (size_t l = 0; l < TINY_LAYERS; l++)
+        total += json_integer_value(json_array_get(json_object_get(results, "experts"), l));
+    assert_int_equal(total, TINY_LAYERS + 4);
+    kept = json_object_get(results, "similarity");
+    assert_int_equal(json_array_size(json_object_get(kept, "layers")), TINY_LAYERS);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(kept, "old"), 0)), "en");
+    json_decref(results);
+
+    o.output = "k";
+    o.cancel_at_begin = "similarity";
+    expect_status(&o, GLOT_CANCELLED);
+    o.cancel_at_begin = NULL;
+    for (int status = KILLED; status == KILLED;) {
+        o.kill_at = 1 + glot_rng_below(&rng, 60);
+        status = run_in_child(&o, 0);
+        assert_true(status == KILLED || status == GLOT_OK);
+    }
+    expect_same_runs("layers", "k");
+    forget("k");
+    forget("layers");
+
+    o = (run_options){.output = "k", .settings = {"experts={allocation: layerwise, delta: 0.5}"}};
+    expect_status(&o, GLOT_BAD_VALUE);
+    expect_log("gives no layer a new expert");
+    forget("k");
+}
+
 /* Random weights need no more of the base than its configuration and tokenizer. */
 static void test_random_base(void **state)
 {
@@ -686,6 +729,7 @@ int main(void)
         cmocka_unit_test(test_changed_recipe), cmocka_unit_test(test_growing_tokens),
         cmocka_unit_test(test_changed_eval),   cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_dense),
+        cmocka_unit_test(test_layerwise),
         cmocka_unit_test(test_random_base),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);

@@ -313,6 +313,17 @@ static void test_sentences(void **state)
         expect_sentence(rows[i].text, rows[i].status, rows[i].sentence);
 }
 
+/* An export format that nobody knows. */
+static void test_unknown_format(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    glot_recipe *r = NULL;
+    static const char text[] = SMALL "experts: {for: onnx}\n";
+    assert_int_equal(glot_recipe_parse(&r, text, sizeof text - 1, "r.yaml", &err), GLOT_BAD_VALUE);
+    assert_non_null(strstr(err.message, "'r.yaml' line 7: key 'experts.for' is unknown: 'onnx'"));
+}
+
 /* What this version does not have is read, checked, and refused by name where it is asked for; spelled out as
  * not wanted it is fine. */
 static void test_features_refused(void **state)
@@ -321,12 +332,6 @@ static void test_features_refused(void **state)
     static const struct {
         const char *text, *sentence;
     } rows[] = {
-        {SMALL "experts: {allocation: layerwise, new_total: 48}\n",
-         "'r.yaml' line 7: key 'experts.allocation' asks for layerwise allocation, which glot 0.1.0 does not "
-         "have; uniform and list are there"},
-        {SMALL "experts: {for: mixtral}\n",
-         "'r.yaml' line 7: key 'experts.for' asks for a layout for an export format, which glot 0.1.0 does "
-         "not have; leave the key out"},
         {SMALL "experts: {init: best}\n", "'r.yaml' line 7: key 'experts.init' asks for the best expert as a "
                                           "start, which glot 0.1.0 does not have; copy and random are there"},
         {SMALL "gate: {layers: 3}\n", "'r.yaml' line 7: key 'gate.layers' asks for language gates, which "
@@ -715,6 +720,7 @@ int main(void)
         cmocka_unit_test(test_values),           cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_settings_agree),   cmocka_unit_test(test_units),
         cmocka_unit_test(test_amounts),          cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_unknown_format),
         cmocka_unit_test(test_features_refused), cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_files),
         cmocka_unit_test(test_file_sentences),   cmocka_unit_test(test_settings),
