@@ -493,6 +493,96 @@ static void run_lpr_loss(bench *b, const run_size *s)
                      is_released ? GLOT_LPR_RELEASED : GLOT_LPR_PAPER, 0.1);
 }
 
+/* ---- the language gate ---- */
+
+enum { BOS = 0 };
+
+/* What the gate's cases work on: documents laid end to end, one in four ids BOS. */
+typedef struct gated_text {
+    glot_tensor ids, documents; /* I32 [T], [T, 4] */
+    glot_tensor is_start;       /* U8 [T] */
+    bool has_slots;
+} gated_text;
+
+static gated_text make_text(bench *b, const run_size *s, bool has_slots)
+{
+    gated_text text = {.ids = make_whole(b, glot_tensor_1d(GLOT_I32, s->T), BOS, 4),
+                       .documents = make(b, glot_tensor_2d(GLOT_I32, s->T, 4)),
+                       .is_start = make_whole(b, glot_tensor_1d(GLOT_U8, s->T), 0, 7),
+                       .has_slots = has_slots};
+    for (int64_t t = 0; t < s->T; t++)
+        set(&text.is_start, t, t == 0 || get(&text.is_start, t) == 6);
+    return text;
+}
+
+/* The documents of some rows; one that began before them goes on. Every second has the other of two slots. */
+static glot_tensor documents_of(const gated_text *text, part p)
+{
+    int32_t *d = text->documents.addr;
+    int64_t n_documents = 0, n_here = 0, n_before = 0;
+    for (int64_t t = 0; t < p.first + p.n; t++) {
+        bool is_start = get(&text->is_start, t) != 0;
+        n_documents += is_start;
+        n_before = is_start ? 0 : n_before;
+        if (t >= p.first && (t == p.first || is_start)) {
+            int32_t slot = text->has_slots ? (int32_t)(n_documents % 2) : -1;
+            memcpy(d + 4 * n_here++, (int32_t[4]){(int32_t)(t - p.first), 0, slot, (int32_t)n_before}, 16);
+        }
+        if (n_here)
+            d[4 * n_here - 3]++;
+        n_before += get(&text->ids, t) != BOS;
+    }
+    return glot_tensor_slice(&text->documents, 0, n_here);
+}
+
+static void run_gate_input(bench *b, const run_size *s)
+{
+    bool is_whole = flag(s, 0), has_slots = !flag(s, 1);
+    gated_text text = make_text(b, s, has_slots);
+    glot_tensor x = make_normal(b, real_2d(b, s->T, s->n), 1), out = make_output(b, x);
+    glot_tensor sums = make_output_normal(b, glot_tensor_2d(GLOT_F64, 2, s->n));
+    const glot_tensor *kept = has_slots ? &sums : NULL;
+    part all = {0, s->T, false};
+    if (is_whole || !has_slots) { /* nothing to go on from, or other sums for other parts */
+        glot_tensor documents = documents_of(&text, all);
+        glot_op_gate_input(b->be, &out, kept, &x, &text.ids, &documents, BOS, is_whole);
+        return;
+    }
+    EACH_PART(p, s, s->T)
+    {
+        glot_tensor documents = documents_of(&text, p);
+        glot_op_gate_input(b->be, AT(p, out), kept, AT(p, x), AT(p, text.ids), &documents, BOS, false);
+    }
+}
+
+static void run_gate_input_backward(bench *b, const run_size *s)
+{
+    gated_text text = make_text(b, s, false);
+    glot_tensor d_out = make_normal(b, real_2d(b, s->T, s->n), 1), dx = make_output_normal(b, d_out);
+    glot_tensor documents = documents_of(&text, (part){0, s->T, false});
+    glot_op_gate_input_backward(b->be, &dx, &d_out, &text.ids, &documents, BOS, flag(s, 0));
+}
+
+static void run_gate_decide(bench *b, const run_size *s)
+{
+    glot_tensor logits = make_whole(b, real_2d(b, s->T, 2), 0, 3); /* a third are ties */
+    glot_tensor is_exact = make_whole(b, glot_tensor_1d(GLOT_U8, s->T), 0, 2), out = make_output(b, is_exact);
+    if (s->T)
+        set(&logits, 0, NAN);
+    EACH_PART(p, s, s->T)
+    glot_op_gate_decide(b->be, AT(p, out), AT(p, logits), flag(s, 0) ? AT(p, is_exact) : NULL);
+}
+
+static void run_gate_loss(bench *b, const run_size *s)
+{
+    glot_tensor logits = make_normal(b, real_2d(b, s->T, 2), flag(s, 0) ? 100 : 3);
+    glot_tensor d_logits = make_output(b, logits);
+    glot_tensor group = make_whole(b, glot_tensor_1d(GLOT_U8, s->T), 0, 3);
+    glot_tensor loss = make_total(b, s, glot_tensor_1d(GLOT_F64, 1));
+    EACH_PART(p, s, s->T)
+    glot_op_gate_loss(b->be, &loss, AT(p, d_logits), AT(p, logits), AT(p, group), 0.1);
+}
+
 static void run_cross_entropy(bench *b, const run_size *s)
 {
     glot_tensor logits = make_output_normal(b, real_2d(b, s->T, s->n)),

@@ -177,6 +177,61 @@ static void check_unit_sum(glot_backend *be)
     bench_end(&b);
 }
 
+/* ---- the language gate ---- */
+
+/* METHOD 6: running means of two documents, BOS (id 9) left out; the second goes on from what slot 1 holds. */
+static void check_gate_input(glot_backend *be)
+{
+    bench b = bench_start(be, 1);
+    glot_tensor ids = of(&b, glot_tensor_1d(GLOT_I32, 7), (const double[]){9, 1, 1, 9, 1, 9, 1});
+    glot_tensor x = of(&b, glot_tensor_2d(be->real, 7, 1), (const double[]){100, 2, 4, 100, 9, 100, 5});
+    glot_tensor documents =
+        of(&b, glot_tensor_2d(GLOT_I32, 2, 4), (const double[]){0, 5, 0, 0, 5, 2, 1, 3});
+    glot_tensor sums = of(&b, glot_tensor_2d(GLOT_F64, 2, 1), (const double[]){77, 15}), out = make(&b, x);
+    const double means[] = {0, 2, 3, 3, 5, 5, 5}, totals[] = {15, 15, 15, 15, 15, 25, 25};
+    glot_op_gate_input(be, &out, &sums, &x, &ids, &documents, 9, false);
+    for (int t = 0; t < 7; t++)
+        assert_true(get(&out, t) == means[t]);
+    assert_true(get(&sums, 0) == 15 && get(&sums, 1) == 20);
+    glot_op_gate_input(be, &out, &sums, &x, &ids, &documents, 9, true);
+    for (int t = 0; t < 7; t++)
+        assert_true(get(&out, t) == totals[t]);
+    bench_end(&b);
+}
+
+/* Class 0 only where its logit is the larger one. */
+static void check_gate_decide(glot_backend *be)
+{
+    bench b = bench_start(be, 1);
+    glot_tensor logits =
+        of(&b, glot_tensor_2d(be->real, 5, 2), (const double[]){1, 0, 0, 1, 2, 2, NAN, 1, 0, 1});
+    glot_tensor is_exact = of(&b, glot_tensor_1d(GLOT_U8, 5), (const double[]){0, 0, 0, 0, 1});
+    glot_tensor out = make(&b, is_exact);
+    const double expected[] = {1, 0, 0, 0, 1};
+    glot_op_gate_decide(be, &out, &logits, &is_exact);
+    for (int t = 0; t < 5; t++)
+        assert_true(get(&out, t) == expected[t]);
+    glot_op_gate_decide(be, &out, &logits, NULL);
+    assert_true(get(&out, 0) == 1 && get(&out, 4) == 0);
+    bench_end(&b);
+}
+
+/* Equal logits cost log 2; group 0 is class 0, every other class 1. */
+static void check_gate_loss(glot_backend *be)
+{
+    bench b = bench_start(be, 1);
+    glot_tensor logits = of(&b, glot_tensor_2d(be->real, 3, 2), (const double[]){1, 1, 0, 2, 0, 2});
+    glot_tensor group = of(&b, glot_tensor_1d(GLOT_U8, 3), (const double[]){0, 0, 3});
+    glot_tensor loss = of(&b, glot_tensor_1d(GLOT_F64, 1), (const double[]){0}), d = make(&b, logits);
+    double p = 1 / (1 + exp(2));
+    const double gradient[] = {-1, 1, 2 * (p - 1), 2 * (1 - p), 2 * p, -2 * p};
+    glot_op_gate_loss(be, &loss, &d, &logits, &group, 2);
+    assert_close(be, "loss", get(&loss, 0), log(2) - log(p) - log(1 - p));
+    for (int i = 0; i < 6; i++)
+        assert_close(be, "gradient", get(&d, i), gradient[i]);
+    bench_end(&b);
+}
+
 #define ANCHOR(name)                                                                                         \
     static void test_##name(void **state)                                                                    \
     {                                                                                                        \
@@ -191,13 +246,17 @@ ANCHOR(swiglu)
 ANCHOR(attention)
 ANCHOR(combine)
 ANCHOR(unit_sum)
+ANCHOR(gate_input)
+ANCHOR(gate_decide)
+ANCHOR(gate_loss)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embed),   cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_linear),
         cmocka_unit_test(test_rope),    cmocka_unit_test(test_swiglu),   cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_combine), cmocka_unit_test(test_unit_sum),
+        cmocka_unit_test(test_combine), cmocka_unit_test(test_unit_sum), cmocka_unit_test(test_gate_input), cmocka_unit_test(test_gate_decide),
+        cmocka_unit_test(test_gate_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ struct problem {
     glot_dispatch plan;
     layer moe;
     glot_lpr_form form;
+    bool is_whole;
     int32_t n_allowed[3];
 };
 
@@ -405,6 +406,61 @@ static void gradient_lpr_loss(void)
     gradient_of_lpr(GLOT_LPR_RELEASED, 0);
 }
 
+/* ---- the language gate ---- */
+
+enum { BOS = 7, N_GATED = 11 };
+
+static double gate_input_value(problem *p)
+{
+    glot_op_gate_input(p->be, &p->y, NULL, &p->x, &p->ids, &p->segments, BOS, p->is_whole);
+    return dot(&p->y, &p->dy);
+}
+
+/* Two documents and a row of none between them; BOS in front of the first, behind it and inside the second. */
+static void gradient_of_gate_input(bool is_whole)
+{
+    problem *p = begin();
+    p->is_whole = is_whole;
+    p->x = reals_2d(p, N_GATED, 3);
+    p->ids = make(&p->b, glot_tensor_1d(GLOT_I32, N_GATED));
+    memcpy(p->ids.addr, (int32_t[N_GATED]){BOS, BOS, 1, 2, 3, BOS, 4, 5, 1, BOS, 2}, 4 * N_GATED);
+    p->segments = make(&p->b, glot_tensor_2d(GLOT_I32, 2, 4));
+    memcpy(p->segments.addr, (int32_t[8]){0, 6, -1, 0, 7, 4, -1, 0}, 32);
+    make_y(p, p->x);
+    fill(&p->y, 0);
+    glot_tensor dx = zeros_like(p, &p->x);
+    glot_op_gate_input_backward(p->be, &dx, &p->dy, &p->ids, &p->segments, BOS, is_whole);
+    check(p, "x", gate_input_value, &p->x, &dx);
+    end(p);
+}
+
+static void gradient_gate_input_backward(void)
+{
+    gradient_of_gate_input(false);
+    gradient_of_gate_input(true);
+}
+
+static double gate_loss_value(problem *p)
+{
+    fill(&p->loss, 0);
+    glot_op_gate_loss(p->be, &p->loss, &p->y, &p->x, &p->group, 0.7);
+    return 0.7 * get(&p->loss, 0);
+}
+
+static void gradient_gate_loss(void)
+{
+    problem *p = begin();
+    p->x = reals_2d(p, 9, 2);
+    p->y = make(&p->b, p->x);
+    p->group = make_whole(&p->b, glot_tensor_1d(GLOT_U8, 9), 0, 3);
+    p->loss = make(&p->b, glot_tensor_1d(GLOT_F64, 1));
+    glot_tensor dx = zeros_like(p, &p->x);
+    gate_loss_value(p);
+    fill_copy(&dx, &p->y);
+    check(p, "logits", gate_loss_value, &p->x, &dx);
+    end(p);
+}
+
 /* Cross-entropy turns the logits into their gradient in place: y is a copy of x. */
 static double cross_entropy_value(problem *p)
 {
@@ -521,6 +577,8 @@ static const gradient_row rows[] = {
     ROW(moe_combine_backward),
     ROW(balance_loss),
     ROW(lpr_loss),
+    ROW(gate_input_backward),
+    ROW(gate_loss),
     ROW(cross_entropy),
 #undef ROW
 };
