@@ -66,8 +66,8 @@ static glot_status encode_prompt(generation *g, glot_error *err)
         status = glot_new(&g->prompt, n + 1, sizeof *g->prompt, "the prompt", err);
     if (status == GLOT_OK) {
         const glot_model_config *c = &g->m.model->config;
-        if (has_bos && (c->bos_id >= 0 || c->eos_id >= 0))
-            g->prompt[g->n_prompt++] = c->bos_id >= 0 ? c->bos_id : c->eos_id;
+        if (has_bos && glot_config_start_id(c) >= 0)
+            g->prompt[g->n_prompt++] = glot_config_start_id(c);
         memcpy(g->prompt + g->n_prompt, ids, n * sizeof *ids);
         g->n_prompt += (int64_t)n;
         if (g->n_prompt == 0)

@@ -6,6 +6,15 @@
 #include <math.h>
 #include <string.h>
 
+/* Where the language gates' sums of the two documents lie. */
+enum { RUNNING_SLOT, SCORED_SLOT, N_SLOTS };
+
+/* What is known of a document's language so far. */
+typedef struct document_state {
+    glot_exact_state exact;
+    int64_t n_gated; /* tokens in the language gates' sums */
+} document_state;
+
 struct glot_session {
     const glot_model *model;
     glot_workspace *ws;
@@ -14,7 +23,9 @@ struct glot_session {
     int64_t length;         /* tokens of the running sequence in the cache */
     glot_exact_choice choice;
     glot_exact_test test;
-    glot_exact_state running, scored; /* of the running sequence, beside its keys and values; of the document scored last */
+    document_state running, scored; /* of the running sequence, beside its keys and values; of the document scored last */
+    glot_gate_sums *gate_sums; /* N_SLOTS; NULL where no layer has a language gate */
+    int32_t *documents;     /* [n_batch, 4] */
     int32_t *ids, *positions, *targets; /* [n_batch] */
     int32_t *segments;      /* [n_batch, 4] */
     uint8_t *is_exact;      /* [n_batch] */
@@ -30,6 +41,7 @@ static glot_status make_arrays(glot_session *s, glot_error *err)
     GLOT_TRY(glot_new(&s->positions, n, sizeof *s->positions, what, err));
     GLOT_TRY(glot_new(&s->targets, n, sizeof *s->targets, what, err));
     GLOT_TRY(glot_new(&s->segments, n * 4, sizeof *s->segments, what, err));
+    GLOT_TRY(glot_new(&s->documents, n * 4, sizeof *s->documents, what, err));
     GLOT_TRY(glot_new(&s->is_exact, n, sizeof *s->is_exact, what, err));
     GLOT_TRY(glot_new(&s->nll, n, sizeof *s->nll, what, err));
     size_t n_logits = (size_t)s->ws->head_rows * (size_t)s->model->config.vocab_size;
@@ -48,6 +60,8 @@ glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t
     GLOT_TRY_OUT(glot_workspace_create(&s->ws, m, GLOT_WORKSPACE_INFER, n_batch, n_context, n_context, err));
     GLOT_TRY_OUT(make_arrays(s, err));
     GLOT_TRY_OUT(glot_exact_test_init(&s->test, m, err));
+    if (m->config.gate.n_layers)
+        GLOT_TRY_OUT(glot_gate_sums_create(&s->gate_sums, m, N_SLOTS, err));
 out:
     if (status == GLOT_OK)
         *out = s;
@@ -66,6 +80,8 @@ void glot_session_free(glot_session *s)
     glot_free(s->positions);
     glot_free(s->targets);
     glot_free(s->segments);
+    glot_free(s->documents);
+    glot_gate_sums_free(s->gate_sums);
     glot_free(s->is_exact);
     glot_exact_test_release(&s->test);
     glot_free(s->nll);
@@ -86,7 +102,7 @@ int64_t glot_session_length(const glot_session *s)
 void glot_session_reset(glot_session *s)
 {
     s->length = 0;
-    s->running = (glot_exact_state){0};
+    s->running = (document_state){0};
 }
 
 glot_workspace *glot_session_workspace(glot_session *s)
@@ -99,14 +115,15 @@ typedef struct piece {
     const int32_t *ids;
     int64_t n, past;
     int32_t next;
-    bool is_cached;          /* keys and values go through the cache */
-    glot_exact_state *state; /* of its document; moves on */
+    bool is_cached;        /* keys and values go through the cache */
+    document_state *state; /* of its document; moves on */
+    int32_t slot;          /* of its document */
 } piece;
 
 static void mark_exact(glot_session *s, const piece *p, uint8_t *is_exact)
 {
     if (s->choice == GLOT_EXACT_AUTO)
-        glot_exact_mark(&s->test, p->state, p->ids, p->n, is_exact);
+        glot_exact_mark(&s->test, &p->state->exact, p->ids, p->n, is_exact);
     else
         memset(is_exact, s->choice == GLOT_EXACT_ALWAYS, (size_t)p->n);
 }
@@ -125,13 +142,14 @@ static void add_segment(glot_session *s, glot_batch *b, const piece *p)
         s->targets[row + i] = i + 1 < p->n ? p->ids[i + 1] : p->next;
     }
     mark_exact(s, p, s->is_exact + row);
+    glot_gate_document(s->documents + 4 * b->n_documents++, &s->model->config, row, p->ids, p->n, p->slot, &p->state->n_gated);
     b->n_tokens += p->n;
 }
 
 static glot_batch empty_batch(const glot_session *s)
 {
     return (glot_batch){.ids = s->ids, .positions = s->positions, .segments = s->segments, .targets = s->targets,
-                        .is_exact = s->is_exact};
+                        .is_exact = s->is_exact, .documents = s->documents, .gate_sums = s->gate_sums};
 }
 
 static glot_status run(glot_session *s, const glot_batch *b, bool is_cached, glot_error *err)
@@ -168,7 +186,7 @@ static glot_status score_long(glot_session *s, const glot_sequence *q, glot_erro
     for (int64_t from = 0; from < q->n; from += s->n_batch) {
         int64_t rows = q->n - from < s->n_batch ? q->n - from : s->n_batch;
         glot_batch b = empty_batch(s);
-        piece p = {q->ids + from, rows, from, from + rows < q->n ? q->ids[from + rows] : -1, true, &s->scored};
+        piece p = {q->ids + from, rows, from, from + rows < q->n ? q->ids[from + rows] : -1, true, &s->scored, SCORED_SLOT};
         add_segment(s, &b, &p);
         GLOT_TRY(run(s, &b, true, err));
         glot_model_nll(s->model, s->ws, s->nll);
@@ -184,9 +202,9 @@ static glot_status score_packed(glot_session *s, const glot_sequence *sequences,
     glot_batch b = empty_batch(s);
     for (size_t i = 0; i < count; i++) {
         const glot_sequence *q = &sequences[i];
-        piece p = {q->ids, q->n, 0, -1, false, &s->scored};
+        piece p = {q->ids, q->n, 0, -1, false, &s->scored, SCORED_SLOT};
         if (!q->is_continued)
-            s->scored = (glot_exact_state){0};
+            s->scored = (document_state){0};
         if (q->n > 0)
             add_segment(s, &b, &p);
     }
@@ -234,7 +252,7 @@ glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, 
             continue;
         }
         if (!sequences[i].is_continued)
-            s->scored = (glot_exact_state){0};
+            s->scored = (document_state){0};
         GLOT_TRY(score_long(s, &sequences[i], err));
         count = 1;
     }
@@ -247,8 +265,8 @@ glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, 
 static glot_status run_piece(glot_session *s, const int32_t *ids, int64_t n, glot_error *err)
 {
     glot_batch b = empty_batch(s);
-    glot_exact_state state = s->running;
-    piece p = {ids, n, s->length, -1, true, &state};
+    document_state state = s->running;
+    piece p = {ids, n, s->length, -1, true, &state, RUNNING_SLOT};
     add_segment(s, &b, &p);
     GLOT_TRY(run(s, &b, true, err));
     s->running = state;

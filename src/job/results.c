@@ -94,8 +94,8 @@ static glot_status sample_language(json_t *samples, const glot_job *job, glot_se
     if (first == last)
         return GLOT_OK;
     int64_t n_start = 0, n;
-    if (c->bos_id >= 0 || c->eos_id >= 0)
-        ids[n_start++] = c->bos_id >= 0 ? c->bos_id : c->eos_id;
+    if (glot_config_start_id(c) >= 0)
+        ids[n_start++] = glot_config_start_id(c);
     memcpy(ids + n_start, d.ids, PROMPT_TOKENS * sizeof *ids);
     n = n_start + PROMPT_TOKENS;
     GLOT_TRY(continue_greedily(session, c, ids, &n, err));

@@ -28,7 +28,7 @@ static bool attention_trains(const glot_layer *l)
 
 static bool ffn_trains(const glot_layer *l)
 {
-    bool any = trains(l->ffn_norm) || trains(l->router);
+    bool any = trains(l->ffn_norm) || trains(l->router) || trains(l->language_gate);
     for (int e = 0; e < l->n_experts; e++)
         any = any || trains(l->gate_proj[e]);
     return any;
@@ -97,15 +97,20 @@ static void ffn_backward(const glot_model *m, glot_workspace *ws, int64_t l, con
     glot_tensor token_group = glot_view_1d(&ws->token_group, ws);
     glot_tensor balance = glot_tensor_slice(&ws->losses, GLOT_LOSS_BALANCE, 1);
     glot_tensor lpr = glot_tensor_slice(&ws->losses, GLOT_LOSS_LPR, 1);
+    glot_tensor gate = glot_tensor_slice(&ws->losses, GLOT_LOSS_GATE, 1);
     glot_router_losses losses = {
         .balance_factor = settings->is_balance_released ? (double)m->config.n_experts[0] * k0 : (double)layer->n_experts,
         .balance_scale = settings->balance_scale, .balance_loss = &balance,
         .lpr_scale = settings->lpr_scale, .lpr_form = settings->lpr_form, .lpr_loss = &lpr,
-        .token_group = &token_group, .n_allowed = n_allowed, .n_groups = m->config.n_groups};
+        .token_group = &token_group, .n_allowed = n_allowed, .n_groups = m->config.n_groups,
+        .gate_scale = settings->gate_scale, .gate_loss = &gate};
+    glot_paths_view paths;
+    glot_view_paths(&paths, ws, l);
 
     bool is_dx_needed = is_input_needed || trains(layer->ffn_norm);
     glot_tensor d_stream = glot_view_rows(&ws->d_stream, ws), d_branch = glot_view_rows(&ws->d_branch, ws);
-    glot_moe_backward(ws->be, &d_branch, &d_stream, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, &losses, is_dx_needed);
+    glot_moe_backward(ws->be, &d_branch, &d_stream, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, &paths.paths, &losses,
+                      is_dx_needed);
     if (is_dx_needed)
         glot_op_rms_norm_backward(ws->be, &d_stream, grad_of(layer->ffn_norm), &d_branch, &a->middle,
                                   &layer->ffn_norm->weight, m->config.rms_norm_eps, true);

@@ -132,6 +132,19 @@ static glot_status check_experts(const glot_model_config *c, int layer, const ch
     return GLOT_OK;
 }
 
+int32_t glot_config_start_id(const glot_model_config *c)
+{
+    return c->bos_id >= 0 ? c->bos_id : c->eos_id;
+}
+
+bool glot_config_is_gated(const glot_model_config *c, int64_t layer)
+{
+    for (int i = 0; i < c->gate.n_layers; i++)
+        if (c->gate.layers[i] == layer)
+            return true;
+    return false;
+}
+
 static glot_status check_gate(const glot_model_config *c, const char *path, glot_error *err)
 {
     if (c->gate.n_layers < 0 || c->gate.n_layers > c->n_layers)

@@ -65,6 +65,9 @@ glot_status glot_config_from_json(glot_model_config *c, const json_t *root, cons
 /* From GGUF metadata (general.architecture llama, qwen2, qwen3; mistral files say llama). */
 glot_status glot_config_from_gguf(glot_model_config *c, const glot_gguf *g, glot_error *err);
 void glot_config_release(glot_model_config *c);
+/* What stands in front of a text: BOS, EOS where the model has none, -1 where it has neither. */
+int32_t glot_config_start_id(const glot_model_config *c);
+bool glot_config_is_gated(const glot_model_config *c, int64_t layer);
 /* A deep copy; `to` is overwritten. */
 glot_status glot_config_copy(glot_model_config *to, const glot_model_config *from, glot_error *err);
 /* One language group more; `languages` is copied. */

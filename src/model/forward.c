@@ -69,9 +69,11 @@ static void attention_forward(const glot_model *m, glot_workspace *ws, int64_t l
 static void ffn_forward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a, const glot_tensor *output)
 {
     const glot_layer *layer = &m->layers[l];
-    glot_tensor branch = glot_view_rows(&ws->branch, ws), is_exact = glot_view_1d(&ws->is_exact, ws);
+    glot_tensor branch = glot_view_rows(&ws->branch, ws);
+    glot_paths_view paths;
+    glot_view_paths(&paths, ws, l);
     glot_op_rms_norm(ws->be, &a->ffn_in, &a->middle, &layer->ffn_norm->weight, m->config.rms_norm_eps);
-    glot_moe_forward(ws->be, &branch, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, ws->has_exact ? &is_exact : NULL);
+    glot_moe_forward(ws->be, &branch, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, &paths.paths);
     glot_op_add(ws->be, output, &a->middle, &branch);
 }
 

@@ -110,7 +110,24 @@ typedef struct glot_batch {
     const int32_t *targets;   /* [n_tokens] -1: none; or NULL */
     const uint8_t *token_group; /* [n_tokens] language group; or NULL */
     const uint8_t *is_exact;  /* [n_tokens] or NULL: nobody */
+    int64_t n_documents;      /* for the language gates (METHOD 6), which start anew with every document whatever */
+    const int32_t *documents; /* [n_documents, 4] the segments do: as op gate_input; NULL: no gates here */
+    const struct glot_gate_sums *gate_sums; /* behind the documents' slots; NULL where they have none */
+    bool is_ungated;          /* gates are not asked: stage 1 */
 } glot_batch;
+
+/* What the language gates have added up of documents that come in several batches, slot by slot. */
+typedef struct glot_gate_sums {
+    glot_backend *be;
+    glot_tensor *layers;      /* [n_layers] F64 [n_slots, h]; no address where there is no gate */
+    glot_pool pool;
+} glot_gate_sums;
+glot_status glot_gate_sums_create(glot_gate_sums **out, const glot_model *m, int64_t n_slots, glot_error *err);
+void glot_gate_sums_free(glot_gate_sums *s);
+/* A row of glot_batch.documents: `n` ids in rows first .. ; slot -1: none. *n_counted: tokens the slot's sum holds
+ * (0: the document begins); those of the row are added to it. */
+void glot_gate_document(int32_t row[4], const glot_model_config *c, int64_t first, const int32_t *ids, int64_t n,
+                        int32_t slot, int64_t *n_counted);
 
 /* Keys and values of earlier tokens, for inference. */
 typedef struct glot_kv_cache {
@@ -159,7 +176,9 @@ typedef struct glot_workspace {
     glot_tensor d_q, d_k, d_v, d_attn_out;
     glot_tensor cos_table, sin_table;              /* F32 [n_positions, d / 2] */
     glot_tensor ids, positions, segments, targets, token_group, is_exact; /* the batch, at full size */
-    int64_t n_tokens, n_segments; /* of the batch loaded now */
+    glot_tensor documents;        /* I32 [max_tokens, 4] where there are language gates */
+    int64_t n_tokens, n_segments, n_documents; /* of the batch loaded now; no document: no gate is asked */
+    const glot_gate_sums *gate_sums;
     int32_t *host_segments;       /* [max_segments, 4] */
     bool has_exact;
     glot_tensor losses;           /* F64 [GLOT_N_LOSSES] */
@@ -199,8 +218,9 @@ typedef struct glot_loss_settings {
     double lpr_scale;       /* coef / M; 0: off */
     glot_lpr_form lpr_form;
     bool is_lpr_original_only; /* lpr_groups: original */
+    double gate_scale;      /* coef / (tokens of the step * gated layers); 0: off */
 } glot_loss_settings;
-/* After forward (train mode): loss values into ws->losses (CE, LPR as sums over tokens, BALANCE as sum over
+/* After forward (train mode): loss values into ws->losses (CE, LPR, GATE as sums over tokens, BALANCE as sum over
  * layers), gradients += into every trainable parameter. Nothing is propagated below the first layer that
  * trains. */
 void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings);

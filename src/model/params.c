@@ -90,14 +90,6 @@ glot_tensor glot_param_shape(const glot_model_config *c, glot_role role, int lay
 
 /* ---- which parameters there are ---- */
 
-static bool is_gated(const glot_model_config *c, int layer)
-{
-    for (int i = 0; i < c->gate.n_layers; i++)
-        if (c->gate.layers[i] == layer)
-            return true;
-    return false;
-}
-
 static bool has_role(const glot_model_config *c, glot_role role, int layer)
 {
     switch (role) {
@@ -111,7 +103,7 @@ static bool has_role(const glot_model_config *c, glot_role role, int layer)
     case GLOT_ROLE_ROUTER:
         return c->n_experts[layer] > 1;
     case GLOT_ROLE_LANGUAGE_GATE:
-        return is_gated(c, layer);
+        return glot_config_is_gated(c, layer);
     case GLOT_ROLE_LM_HEAD:
         return !c->has_tied_embeddings;
     case GLOT_ROLE_EXACT_EVIDENCE:
@@ -358,6 +350,8 @@ static void link_moe(const glot_model *m, glot_layer *layer)
     w->top_k = m->config.top_k < n ? m->config.top_k : n;
     w->router = layer->router ? &layer->router->weight : NULL;
     w->d_router = grad_of(layer->router);
+    w->language_gate = layer->language_gate ? &layer->language_gate->weight : NULL;
+    w->d_language_gate = grad_of(layer->language_gate);
     for (int e = 0; e < n; e++) {
         ((const glot_tensor **)w->gate_proj)[e] = &layer->gate_proj[e]->weight;
         ((const glot_tensor **)w->up_proj)[e] = &layer->up_proj[e]->weight;

@@ -17,6 +17,13 @@ glot_acts_view glot_view_acts(glot_workspace *ws, int64_t layer);
 /* Where layer `layer` reads its input; layer n_layers: the last one's output. */
 glot_tensor glot_view_input(glot_workspace *ws, int64_t layer);
 
+/* Which tokens take the original expert alone, for layer `layer`; `paths` points at the other three. */
+typedef struct glot_paths_view {
+    glot_moe_paths paths;
+    glot_tensor is_exact, ids, documents;
+} glot_paths_view;
+void glot_view_paths(glot_paths_view *v, const glot_workspace *ws, int64_t layer);
+
 glot_tensor glot_view_rows(const glot_tensor *t, const glot_workspace *ws); /* first n_tokens rows */
 glot_tensor glot_view_1d(const glot_tensor *t, const glot_workspace *ws);
 glot_tensor glot_view_positions(const glot_workspace *ws);

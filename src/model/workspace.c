@@ -26,7 +26,8 @@ static int max_experts(const glot_model_config *c)
     return most;
 }
 
-static void plan_layer(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts)
+static void plan_layer(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts,
+                       bool has_gate)
 {
     glot_dtype real = pool->be->real;
     glot_tensor hidden = glot_tensor_2d(real, n_tokens, c->hidden_size);
@@ -45,7 +46,8 @@ static void plan_layer(glot_layer_acts *a, glot_pool *pool, const glot_model_con
     a->attn_out = taken(pool, heads);
     a->middle = taken(pool, hidden);
     a->ffn_in = taken(pool, hidden);
-    glot_moe_acts_plan(&a->moe, pool, n_tokens, n_experts, c->top_k, c->hidden_size, c->intermediate_size);
+    glot_moe_acts_plan(&a->moe, pool, n_tokens, n_experts, c->top_k, c->hidden_size, c->intermediate_size,
+                       has_gate);
 }
 
 static void plan_gradients(glot_workspace *ws, glot_pool *pool, const glot_model_config *c, int64_t n_tokens)
@@ -69,6 +71,8 @@ static void plan_batch(glot_workspace *ws, glot_pool *pool, const glot_model_con
     ws->segments = taken(pool, glot_tensor_2d(GLOT_I32, s->n_segments, 4));
     ws->token_group = taken(pool, glot_tensor_1d(GLOT_U8, s->n_tokens));
     ws->is_exact = taken(pool, glot_tensor_1d(GLOT_U8, s->n_tokens));
+    if (c->gate.n_layers)
+        ws->documents = taken(pool, glot_tensor_2d(GLOT_I32, s->n_tokens, 4));
     ws->cos_table = taken(pool, glot_tensor_2d(GLOT_F32, s->n_positions, c->head_dim / 2));
     ws->sin_table = taken(pool, glot_tensor_2d(GLOT_F32, s->n_positions, c->head_dim / 2));
     ws->losses = taken(pool, glot_tensor_1d(GLOT_F64, GLOT_N_LOSSES));
@@ -96,15 +100,15 @@ static void plan(glot_workspace *ws, glot_pool *pool, const sizes *s)
     ws->branch = taken(pool, hidden);
     if (is_training) {
         for (int64_t l = 0; l < c->n_layers; l++)
-            plan_layer(&ws->acts[l], pool, c, s->n_tokens, c->n_experts[l]);
+            plan_layer(&ws->acts[l], pool, c, s->n_tokens, c->n_experts[l], glot_config_is_gated(c, l));
         ws->output = taken(pool, hidden);
         plan_gradients(ws, pool, c, s->n_tokens);
     } else {
-        plan_layer(&ws->acts[0], pool, c, s->n_tokens, max_experts(c));
+        plan_layer(&ws->acts[0], pool, c, s->n_tokens, max_experts(c), c->gate.n_layers > 0);
         ws->output = ws->acts[0].input; /* updated in place, layer after layer */
     }
     glot_moe_scratch_plan(&ws->moe_scratch, pool, s->n_tokens, max_experts(c), c->top_k, c->hidden_size,
-                          c->intermediate_size, is_training);
+                          c->intermediate_size, is_training, c->gate.n_layers > 0);
     plan_head(ws, pool, c, s);
 }
 
@@ -209,6 +213,7 @@ static glot_status check_batch(const glot_workspace *ws, const glot_batch *b, gl
 {
     const glot_model_config *c = &ws->model->config;
     GLOT_ASSERT(b->n_tokens <= ws->max_tokens && b->n_segments <= ws->max_segments);
+    GLOT_ASSERT(b->n_documents <= b->n_tokens && (c->gate.n_layers == 0 || b->is_ungated || b->documents));
     int64_t n_positions = glot_tensor_rows(&ws->cos_table);
     for (int64_t t = 0; t < b->n_tokens; t++) {
         if (b->ids[t] < 0 || b->ids[t] >= c->vocab_size)
@@ -229,10 +234,13 @@ static void upload_prefix(glot_workspace *ws, const glot_tensor *t, int64_t n, c
 
 glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *b, glot_error *err)
 {
+    const glot_model_config *c = &ws->model->config;
     GLOT_TRY(check_batch(ws, b, err));
     ws->n_tokens = b->n_tokens;
     ws->n_segments = b->n_segments;
     ws->has_exact = b->is_exact != NULL;
+    ws->n_documents = c->gate.n_layers && !b->is_ungated ? b->n_documents : 0;
+    ws->gate_sums = b->gate_sums;
     memcpy(ws->host_segments, b->segments, (size_t)b->n_segments * 4 * sizeof *b->segments);
     upload_prefix(ws, &ws->ids, b->n_tokens, b->ids);
     upload_prefix(ws, &ws->positions, b->n_tokens, b->positions);
@@ -243,6 +251,8 @@ glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *b, glot_er
         upload_prefix(ws, &ws->token_group, b->n_tokens, b->token_group);
     if (b->is_exact)
         upload_prefix(ws, &ws->is_exact, b->n_tokens, b->is_exact);
+    if (ws->n_documents)
+        upload_prefix(ws, &ws->documents, ws->n_documents * 4, b->documents);
     return GLOT_OK;
 }
 
@@ -271,6 +281,19 @@ glot_tensor glot_view_positions(const glot_workspace *ws)
 glot_tensor glot_view_segments(const glot_workspace *ws)
 {
     return glot_tensor_prefix_2d(&ws->segments, ws->n_segments, 4);
+}
+
+void glot_view_paths(glot_paths_view *v, const glot_workspace *ws, int64_t layer)
+{
+    const glot_model_config *c = &ws->model->config;
+    *v = (glot_paths_view){.is_exact = glot_view_1d(&ws->is_exact, ws), .ids = glot_view_1d(&ws->ids, ws)};
+    v->paths = (glot_moe_paths){.is_exact = ws->has_exact ? &v->is_exact : NULL, .ids = &v->ids,
+                                .gate_sums = ws->gate_sums ? &ws->gate_sums->layers[layer] : NULL,
+                                .skip_id = glot_config_start_id(c), .is_sequence_sum = c->gate.is_sequence_sum};
+    if (ws->n_documents) {
+        v->documents = glot_tensor_prefix_2d(&ws->documents, ws->n_documents, 4);
+        v->paths.documents = &v->documents;
+    }
 }
 
 static glot_layer_acts *acts_of(glot_workspace *ws, int64_t layer)

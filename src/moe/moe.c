@@ -93,23 +93,37 @@ static void ffn_backward(glot_backend *be, const glot_tensor *dx, const glot_ten
 
 /* ---- several experts ---- */
 
-static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
-                  const glot_tensor *is_exact)
+static bool is_gated(const glot_moe_weights *w, const glot_moe_paths *paths)
 {
+    return w->language_gate && paths->documents;
+}
+
+/* Every token has logits and probabilities, the LPR loss needs them; one that the gate or the exact path sends past
+ * the router has no choice of experts. */
+static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
+                  glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths)
+{
+    const glot_tensor *is_original = paths->is_exact;
+    glot_tensor decisions;
+    if (is_gated(w, paths)) {
+        decisions = glot_tensor_prefix_1d(&scratch->is_original, v->n_tokens);
+        glot_gate_forward(be, &decisions, x, w, acts, scratch, paths);
+        is_original = &decisions;
+    }
     glot_op_linear(be, &v->logits, x, w->router, NULL);
-    glot_op_router_topk(be, &v->probs, &v->ids, &v->weights, &v->logits, is_exact);
+    glot_op_router_topk(be, &v->probs, &v->ids, &v->weights, &v->logits, is_original);
     glot_op_dispatch(be, &v->plan, &v->ids);
 }
 
 void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w,
-                      glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_tensor *is_exact)
+                      glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths)
 {
     layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
     if (w->n_experts == 1) {
         ffn_forward(be, y, x, w, &v);
         return;
     }
-    route(be, x, w, &v, is_exact);
+    route(be, x, w, &v, acts, scratch, paths);
     glot_op_grouped_linear(be, &v.gate, x, w->gate_proj, &v.plan, true);
     glot_op_grouped_linear(be, &v.up, x, w->up_proj, &v.plan, true);
     glot_op_swiglu(be, &v.hidden, &v.gate, &v.up);
@@ -163,7 +177,7 @@ static void router_losses(glot_backend *be, const glot_tensor *d_logits, layer_v
 
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
-                       const glot_router_losses *losses, bool is_dx_needed)
+                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed)
 {
     layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
     if (w->n_experts == 1) {
@@ -185,4 +199,6 @@ void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tenso
         glot_op_linear_backward_weight(be, w->d_router, &d_logits, x);
     if (is_dx_needed)
         glot_op_linear_backward_input(be, dx, &d_logits, w->router, true);
+    if (losses && losses->gate_scale != 0.0 && is_gated(w, paths))
+        glot_gate_backward(be, is_dx_needed ? dx : NULL, x, w, acts, scratch, paths, losses);
 }

@@ -23,6 +23,8 @@ typedef struct glot_moe_weights {
     const glot_tensor *const *up_proj;      /* E times [f, h] */
     const glot_tensor *const *down_proj;    /* E times [h, f] */
     const glot_tensor *d_router;
+    const glot_tensor *language_gate;       /* [2, h] or NULL: no gate */
+    const glot_tensor *d_language_gate;
     const glot_tensor *const *d_gate_proj;  /* E entries, each NULL or a gradient */
     const glot_tensor *const *d_up_proj;
     const glot_tensor *const *d_down_proj;
@@ -37,6 +39,7 @@ typedef struct glot_moe_acts {
     glot_dispatch plan;
     glot_tensor gate, up;        /* [R, f] */
     glot_tensor rows;            /* [R, h] outputs of the experts, before combining */
+    glot_tensor language_logits; /* [T, 2] of the language gate, where there is one */
 } glot_moe_acts;
 
 /* Memory that is free again after each call, shared by all layers. */
@@ -46,9 +49,22 @@ typedef struct glot_moe_scratch {
     glot_tensor d_gate, d_up;      /* [R, f] */
     glot_tensor d_router_logits;   /* [T, E of the largest layer] */
     glot_tensor d_combine_weights; /* [T, K] */
+    glot_tensor gate_input;        /* [T, h] what a language gate looks at; these three only where there is one */
+    glot_tensor is_original;       /* U8 [T] */
+    glot_tensor d_language_logits; /* [T, 2] */
 } glot_moe_scratch;
 
-/* The losses on the router; a scale of 0 leaves one out. Both add their gradient to the router logits'. */
+/* What decides, besides the router, which tokens take the original expert alone. */
+typedef struct glot_moe_paths {
+    const glot_tensor *is_exact;  /* U8 [T]: 1 on the exact path (METHOD 8), where gates are not asked; or NULL */
+    const glot_tensor *ids;       /* I32 [T] */
+    const glot_tensor *documents; /* I32 [D, 4] as op gate_input; NULL: no gate is asked (stage 1) */
+    const glot_tensor *gate_sums; /* F64 [slots, h] of this layer; NULL where no document has a slot */
+    int32_t skip_id;              /* BOS */
+    bool is_sequence_sum;         /* the gate's form */
+} glot_moe_paths;
+
+/* The losses on router and gate; a scale of 0 leaves one out. The router's add their gradient to its logits'. */
 typedef struct glot_router_losses {
     double balance_factor;           /* E (paper), or E of layer 0 times K (released form) */
     double balance_scale;            /* coefficient and means: multiplies the gradient only */
@@ -59,24 +75,34 @@ typedef struct glot_router_losses {
     const int32_t *n_allowed;        /* [n_groups], this layer's: see ops.inc lpr_loss */
     int n_groups;
     const glot_tensor *lpr_loss;     /* F64 [1] += */
+    double gate_scale;               /* METHOD 6; token_group 0 is class 0 */
+    const glot_tensor *gate_loss;    /* F64 [1] += */
 } glot_router_losses;
 
 /* Places a layer's activations, or the scratch for the largest layer, for at most T tokens. is_training: the
- * backward pass will follow. */
+ * backward pass will follow; has_gate: it, or some layer, has a language gate. */
 void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
-                        int64_t hidden, int64_t ffn);
+                        int64_t hidden, int64_t ffn, bool has_gate);
 void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts,
-                           int max_top_k, int64_t hidden, int64_t ffn, bool is_training);
+                           int max_top_k, int64_t hidden, int64_t ffn, bool is_training, bool has_gate);
 
-/* y [T, h] = the layer of x [T, h], the normed hidden states. is_exact U8 [T] (or NULL): 1 takes the original
- * expert alone, weight 1. */
+/* y [T, h] = the layer of x [T, h], the normed hidden states. */
 void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w,
-                      glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_tensor *is_exact);
+                      glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths);
 
 /* dx [T, h] = gradient of x; weight gradients += . `is_dx_needed` false: nothing trains below, dx is not
- * written. losses may be NULL. */
+ * written. losses may be NULL. `paths` as the forward pass had it, documents without slots. */
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
-                       const glot_router_losses *losses, bool is_dx_needed);
+                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed);
+
+/* The language gate of a layer that has one, with paths that ask it (gate.c): is_original U8 [T] says which tokens
+ * take the original expert alone. backward: the loss, the gate's gradient += and, with dx, the input's +=. */
+void glot_gate_forward(glot_backend *be, const glot_tensor *is_original, const glot_tensor *x,
+                       const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
+                       const glot_moe_paths *paths);
+void glot_gate_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *x, const glot_moe_weights *w,
+                        glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths,
+                        const glot_router_losses *losses);
 
 #endif

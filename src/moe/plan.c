@@ -20,7 +20,7 @@ static void dispatch_plan(glot_dispatch *plan, glot_pool *pool, int64_t n_tokens
 }
 
 void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k, int64_t hidden,
-                        int64_t ffn)
+                        int64_t ffn, bool has_gate)
 {
     glot_dtype real = pool->be->real;
     int k = top_k < n_experts ? top_k : n_experts;
@@ -35,17 +35,25 @@ void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, 
     acts->combine_weights = taken(pool, glot_tensor_2d(real, n_tokens, k));
     acts->rows = taken(pool, glot_tensor_2d(real, n_tokens * k, hidden));
     dispatch_plan(&acts->plan, pool, n_tokens, n_experts, k);
+    if (has_gate)
+        acts->language_logits = taken(pool, glot_tensor_2d(real, n_tokens, 2));
 }
 
 void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts, int max_top_k,
-                           int64_t hidden, int64_t ffn, bool is_training)
+                           int64_t hidden, int64_t ffn, bool is_training, bool has_gate)
 {
     glot_dtype real = pool->be->real;
     int64_t n_rows = n_tokens * max_top_k;
     memset(scratch, 0, sizeof *scratch);
     scratch->hidden = taken(pool, glot_tensor_2d(real, n_rows, ffn));
+    if (has_gate) {
+        scratch->gate_input = taken(pool, glot_tensor_2d(real, n_tokens, hidden));
+        scratch->is_original = taken(pool, glot_tensor_1d(GLOT_U8, n_tokens));
+    }
     if (!is_training)
         return;
+    if (has_gate)
+        scratch->d_language_logits = taken(pool, glot_tensor_2d(real, n_tokens, 2));
     scratch->d_rows = taken(pool, glot_tensor_2d(real, n_rows, hidden));
     scratch->d_gate = taken(pool, glot_tensor_2d(real, n_rows, ffn));
     scratch->d_up = taken(pool, glot_tensor_2d(real, n_rows, ffn));

@@ -21,6 +21,7 @@ typedef struct step_losses {
     double ce;      /* nll of all targets */
     double balance; /* mean over layers and, weighted by their tokens, micro-batches */
     double lpr;     /* over (layer, old token) pairs */
+    double gate;    /* over (gated layer, token) pairs */
 } step_losses;
 
 static double now_seconds(void)
@@ -48,6 +49,12 @@ static void mark_home(bool *is_home, const glot_trainer *t)
     }
 }
 
+/* (gated layer, token) pairs of the step: what the gates' loss is a mean over. */
+static int64_t n_gated_pairs(const glot_trainer *t)
+{
+    return t->data->n_tokens * t->model->config.gate.n_layers;
+}
+
 static glot_loss_settings loss_settings(const glot_trainer *t, int64_t n_tokens)
 {
     const glot_train_settings *s = &t->settings;
@@ -60,6 +67,8 @@ static glot_loss_settings loss_settings(const glot_trainer *t, int64_t n_tokens)
         out.balance_scale = s->balance_coef / (double)n_routers * (double)n_tokens / (double)d->n_tokens;
     if (m) /* M = 0: loss 0, gradient 0 */
         out.lpr_scale = s->lpr_coef / (double)m;
+    if (s->phase == GLOT_PHASE_REVIEW && n_gated_pairs(t))
+        out.gate_scale = s->gate_coef / (double)n_gated_pairs(t);
     return out;
 }
 
@@ -70,6 +79,7 @@ static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, st
     glot_step_data_batch(t->data, &batch, first, n, t->language_group, t->settings.is_cross_document);
     if (batch.n_tokens == 0)
         return GLOT_OK;
+    batch.is_ungated = t->settings.phase == GLOT_PHASE_TRAIN;
     glot_loss_settings settings = loss_settings(t, batch.n_tokens);
     GLOT_TRY(glot_workspace_load(t->ws, &batch, err));
     glot_model_forward(t->model, t->ws, NULL);
@@ -79,6 +89,7 @@ static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, st
     int64_t n_routers = count_routers(t->model);
     sums->ce += losses[GLOT_LOSS_CE];
     sums->lpr += losses[GLOT_LOSS_LPR];
+    sums->gate += losses[GLOT_LOSS_GATE];
     if (n_routers)
         sums->balance += losses[GLOT_LOSS_BALANCE] / (double)n_routers * (double)batch.n_tokens / (double)t->data->n_tokens;
     return GLOT_OK;
@@ -129,7 +140,7 @@ static void update(glot_trainer *t, double norm, double lr, double router_lr)
     a.grad_scale = clip < 1.0 ? clip : 1.0;
     for (size_t i = 0; i < t->n_trained; i++) {
         glot_param *p = t->trained[i];
-        a.lr = p->role == GLOT_ROLE_ROUTER ? router_lr : lr;
+        a.lr = p->role == GLOT_ROLE_ROUTER || p->role == GLOT_ROLE_LANGUAGE_GATE ? router_lr : lr;
         glot_op_adamw(t->model->be, &p->weight, &p->grad, &t->moment1[i], &t->moment2[i], &a);
     }
 }
@@ -143,7 +154,8 @@ static void fill_report(glot_step_report *r, const glot_trainer *t, const step_l
     r->ce = d->n_targets ? sums->ce / (double)d->n_targets : 0.0;
     r->balance = sums->balance;
     r->lpr = m ? sums->lpr / (double)m : 0.0;
-    r->loss = r->ce + s->balance_coef * r->balance + s->lpr_coef * r->lpr;
+    r->gate = n_gated_pairs(t) ? sums->gate / (double)n_gated_pairs(t) : 0.0;
+    r->loss = r->ce + s->balance_coef * r->balance + s->lpr_coef * r->lpr + s->gate_coef * r->gate;
 }
 
 glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_error *err)

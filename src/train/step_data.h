@@ -13,6 +13,8 @@ typedef struct glot_step_data {
     int32_t *positions, *targets, *row_ids; /* the micro-batch: [micro * length] */
     int32_t *segments;                      /* 4 times that */
     uint8_t *groups;
+    int32_t *documents;      /* [micro * length, 4] of the language gates: where they start anew */
+    bool is_block_whole;     /* gate.form sequence_sum: a block is one document to the gates */
     int64_t n_targets, n_tokens, n_home; /* of the whole step; n_home: tokens with an LPR loss (old ones) */
 } glot_step_data;
 

@@ -35,6 +35,7 @@ typedef struct glot_train_settings {
     double balance_coef;  /* stage 1 */
     bool is_balance_released;
     double lpr_coef;      /* review */
+    double gate_coef;     /* review */
     glot_lpr_form lpr_form;
     bool is_lpr_original_only;
     bool is_cross_document; /* attention across documents of a block */

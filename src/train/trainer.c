@@ -87,6 +87,7 @@ glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix 
     memcpy(t->language_group, language_group, n_languages * sizeof *language_group);
     GLOT_TRY_OUT(make_moments(t, err));
     GLOT_TRY_OUT(glot_step_data_create(&t->data, settings, err));
+    t->data->is_block_whole = model->config.gate.is_sequence_sum;
     GLOT_TRY_OUT(glot_workspace_create(&t->ws, model, GLOT_WORKSPACE_TRAIN, settings->micro_batch * settings->length,
                                        settings->length, settings->length, err));
 out:

@@ -1,6 +1,8 @@
 /* test_session.c: invariant 4 of DESIGN: a text at once, in pieces, token by token, alone or beside others, with any number of threads: the same
  * routing decisions and the same bits. */
+#include "expand/gates.h"
 #include "infer/session.h"
+#include "model/view.h"
 #include "unit/tiny_model.h"
 
 #include <math.h>
@@ -82,14 +84,15 @@ static void assert_same(const fixture *a, const fixture *b)
         }
 }
 
-static void setup_exact(fixture *f, int threads, int64_t n_batch);
+typedef void set_up(fixture *f, int threads, int64_t n_batch);
+static set_up setup_exact, setup_gated;
 
-static void check(int threads, int64_t n_batch, size_t together, bool has_test)
+static void check(set_up *start, int threads, int64_t n_batch, size_t together)
 {
     fixture one = {0}, other = {0};
-    (has_test ? setup_exact : setup)(&one, 1, 64);
+    start(&one, 1, 64);
     score_by_feeding(&one, 1);
-    (has_test ? setup_exact : setup)(&other, threads, n_batch);
+    start(&other, threads, n_batch);
     for (size_t i = 0; i < N_TEXTS; i += together)
         score_all(&other, i, i + together <= N_TEXTS ? together : N_TEXTS - i);
     assert_same(&one, &other);
@@ -101,12 +104,12 @@ static void test_at_once_is_token_by_token(void **state)
 {
     (void)state;
     static const int threads[] = {1, 2, 3, 8};
-    for (size_t i = 0; i < 8; i++) {
-        bool has_test = i >= 4;
-        check(threads[i % 4], 128, N_TEXTS, has_test); /* all texts in one pass */
-        check(threads[i % 4], 64, 2, has_test);
-        check(threads[i % 4], 7, 1, has_test);         /* long ones in pieces behind the cache */
-        check(threads[i % 4], 1, 1, has_test);
+    static set_up *const starts[] = {setup, setup_exact, setup_gated};
+    for (size_t i = 0; i < 12; i++) {
+        check(starts[i / 4], threads[i % 4], 128, N_TEXTS); /* all texts in one pass */
+        check(starts[i / 4], threads[i % 4], 64, 2);
+        check(starts[i / 4], threads[i % 4], 7, 1);         /* long ones in pieces behind the cache */
+        check(starts[i / 4], threads[i % 4], 1, 1);
     }
 }
 
@@ -238,6 +241,130 @@ static void test_evidence_runs_on_through_windows(void **state)
     teardown(&dense);
 }
 
+/* ---- the language gate (METHOD 6) ---- */
+
+enum { N_GATES = 2, BOS = 0 };
+static const int32_t gated[N_GATES] = {0, 2};
+
+static void add_gates(fixture *f, bool is_sequence_sum, int64_t n_batch)
+{
+    glot_error err = {0};
+    glot_gate_config gate;
+    OK(glot_gates_listed(&gate, &f->m->config, gated, N_GATES, &err));
+    gate.is_sequence_sum = is_sequence_sum;
+    OK(glot_gates_add(f->m, &gate, 4, &err));
+    glot_session_free(f->s);
+    OK(glot_session_create(&f->s, f->m, N_CONTEXT, n_batch, &err));
+}
+
+static void setup_gated(fixture *f, int threads, int64_t n_batch)
+{
+    setup(f, threads, n_batch);
+    add_gates(f, false, n_batch);
+}
+
+/* What the gates made of each token, in the order in which tokens went through. */
+typedef struct gate_log {
+    float logits[N_GATES][4 * N_CONTEXT][2];
+    int n[N_GATES];
+} gate_log;
+
+static void log_gate(void *user, glot_workspace *ws, int64_t layer)
+{
+    gate_log *log = user;
+    int gate = layer == gated[0] ? 0 : 1;
+    if (layer != gated[gate])
+        return;
+    glot_acts_view a = glot_view_acts(ws, layer);
+    glot_tensor logits = glot_tensor_prefix_2d(&a.moe->language_logits, ws->n_tokens, 2);
+    ws->be->download(ws->be, log->logits[gate][log->n[gate]], &logits);
+    log->n[gate] += (int)ws->n_tokens;
+}
+
+static void watch(fixture *f, gate_log *log)
+{
+    *log = (gate_log){0};
+    glot_session_workspace(f->s)->on_layer = log_gate;
+    glot_session_workspace(f->s)->on_layer_user = log;
+}
+
+/* Scores windows in one call, or each in a call of its own. */
+static void score_windows(fixture *f, gate_log *log, const glot_sequence *windows, size_t n, bool is_in_one_call)
+{
+    glot_error err = {0};
+    watch(f, log);
+    for (size_t i = 0; i < n; i += is_in_one_call ? n : 1)
+        OK(glot_session_score(f->s, windows + i, is_in_one_call ? n : 1, &err));
+}
+
+/* Windows in one pass, in several, and behind the cache; the first token of each is BOS. */
+static void test_gates_run_on_through_windows(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 8};
+    static gate_log expected, log;
+    int32_t ids[30] = {BOS, 7, 9, 23, 41, 5, 8, BOS, 17, 3, 3, 28, 60, BOS, 4, 4, 9, 11, BOS, 12, 13, 14};
+    float nll[30];
+    const glot_sequence windows[] = {{.ids = ids, .n = 7, .nll = nll},
+                                     {.ids = ids + 7, .n = 6, .nll = nll, .is_continued = true},
+                                     {.ids = ids + 13, .n = 5, .nll = nll},
+                                     {.ids = ids + 18, .n = 4, .nll = nll, .is_continued = true}};
+    for (size_t i = 0; i < 12; i++) {
+        fixture f = {0};
+        setup_gated(&f, threads[i % 3], i < 6 ? 64 : i < 9 ? 8 : 2);
+        score_windows(&f, i ? &log : &expected, windows, 4, i < 3);
+        if (i)
+            assert_memory_equal(&log, &expected, sizeof log);
+        teardown(&f);
+    }
+    fixture f = {0};
+    setup_gated(&f, 1, 64);
+    score_windows(&f, &log, windows + 1, 1, true);
+    for (int gate = 0; gate < N_GATES; gate++) {
+        const float(*seen)[2] = expected.logits[gate];
+        assert_true(seen[0][0] == 0 && seen[0][1] == 0 && seen[13][0] == 0); /* nothing seen: a tie */
+        assert_memory_equal(seen[7], seen[6], sizeof seen[0]);               /* BOS changes nothing */
+        assert_memory_not_equal(seen[8], log.logits[gate][1], sizeof seen[0]); /* alone it is another text */
+    }
+    teardown(&f);
+}
+
+/* Both classes come up, a token of class 0 has the base model's FFN there, and the text another result than without gates. */
+static void test_gates_send_tokens_past_the_router(void **state)
+{
+    (void)state;
+    static gate_log log;
+    fixture f = {0}, ungated = {0};
+    setup_gated(&f, 2, 128);
+    setup(&ungated, 2, 128);
+    watch(&f, &log);
+    score_all(&f, 0, N_TEXTS);
+    score_all(&ungated, 0, N_TEXTS);
+    int n_old = 0;
+    for (int gate = 0; gate < N_GATES; gate++)
+        for (int t = 0; t < log.n[gate]; t++)
+            n_old += log.logits[gate][t][0] > log.logits[gate][t][1];
+    assert_in_range(n_old, 10, N_GATES * 98 - 10);
+    assert_memory_not_equal(f.nll[0], ungated.nll[0], sizeof f.nll[0]);
+    teardown(&f);
+    teardown(&ungated);
+}
+
+/* The published form decides once for a sequence, from all of it: at once and token by token differ. */
+static void test_sequence_sum_decides_once(void **state)
+{
+    (void)state;
+    static gate_log log;
+    fixture f = {0};
+    setup(&f, 2, 128);
+    add_gates(&f, true, 128);
+    watch(&f, &log);
+    score_all(&f, 0, 1);
+    for (int t = 1; t < lengths[0]; t++)
+        assert_memory_equal(log.logits[0][t], log.logits[0][0], sizeof log.logits[0][0]);
+    teardown(&f);
+}
+
 static void test_context_is_checked(void **state)
 {
     (void)state;
@@ -284,6 +411,8 @@ int main(void)
         cmocka_unit_test(test_at_once_is_token_by_token), cmocka_unit_test(test_every_row_of_log_probs),
         cmocka_unit_test(test_exact_path_is_the_base_model),
         cmocka_unit_test(test_texts_that_stay_are_the_base_model), cmocka_unit_test(test_evidence_runs_on_through_windows),
+        cmocka_unit_test(test_gates_run_on_through_windows), cmocka_unit_test(test_gates_send_tokens_past_the_router),
+        cmocka_unit_test(test_sequence_sum_decides_once),
         cmocka_unit_test(test_context_is_checked),
         cmocka_unit_test(test_sampling)};
     return cmocka_run_group_tests(tests, NULL, NULL);
