@@ -21,6 +21,9 @@ struct glot_hsa {
     int64_t capacity;           /* rows of a pass */
     int32_t *ids, *positions;   /* [capacity] */
     int32_t *segments;          /* [capacity, 4] */
+    int32_t *documents;         /* [capacity, 4] for the language gates of a model that has some */
+    glot_gate_sums *gate_sums;  /* one slot; NULL: no gates */
+    int64_t n_gated;            /* tokens of the document under way that are in its sums */
     uint8_t *counted;           /* [capacity]: 0 for what a window begins with */
     int64_t n_rows, n_segments; /* of the pass being filled */
     uint64_t n_tokens;          /* counted since the last finish */
@@ -55,7 +58,10 @@ static glot_status prepare(glot_hsa *h, int64_t length, glot_error *err)
     GLOT_TRY(glot_new(&h->ids, (size_t)h->capacity, sizeof *h->ids, "similarity", err));
     GLOT_TRY(glot_new(&h->positions, (size_t)h->capacity, sizeof *h->positions, "similarity", err));
     GLOT_TRY(glot_new(&h->segments, (size_t)h->capacity * 4, sizeof *h->segments, "similarity", err));
+    GLOT_TRY(glot_new(&h->documents, (size_t)h->capacity * 4, sizeof *h->documents, "similarity", err));
     GLOT_TRY(glot_new(&h->counted, (size_t)h->capacity, sizeof *h->counted, "similarity", err));
+    if (h->model->config.gate.n_layers)
+        GLOT_TRY(glot_gate_sums_create(&h->gate_sums, h->model, 1, err));
     glot_pool_measure(&measure, h->model->be);
     place_sums(h, &measure);
     GLOT_TRY(glot_pool_init(&h->pool, h->model->be, measure.peak, "similarity", err));
@@ -90,6 +96,8 @@ void glot_hsa_free(glot_hsa *h)
     glot_free(h->ids);
     glot_free(h->positions);
     glot_free(h->segments);
+    glot_free(h->documents);
+    glot_gate_sums_free(h->gate_sums);
     glot_free(h->counted);
     glot_free(h);
 }
@@ -97,7 +105,8 @@ void glot_hsa_free(glot_hsa *h)
 /* Runs the windows that wait. */
 static glot_status flush(glot_hsa *h, glot_error *err)
 {
-    glot_batch batch = {.n_tokens = h->n_rows, .ids = h->ids, .positions = h->positions, .n_segments = h->n_segments, .segments = h->segments};
+    glot_batch batch = {.n_tokens = h->n_rows, .ids = h->ids, .positions = h->positions, .n_segments = h->n_segments, .segments = h->segments,
+                        .n_documents = h->n_segments, .documents = h->documents, .gate_sums = h->gate_sums};
     glot_tensor counted = glot_tensor_prefix_1d(&h->is_counted, h->n_rows);
     if (h->n_rows == 0)
         return GLOT_OK;
@@ -108,19 +117,21 @@ static glot_status flush(glot_hsa *h, glot_error *err)
     return h->model->be->check(h->model->be, err);
 }
 
-static glot_status add_window(glot_hsa *h, const int32_t *ids, int64_t n, glot_error *err)
+static glot_status add_window(glot_hsa *h, const int32_t *ids, int64_t n, bool is_continued, glot_error *err)
 {
     if (h->n_rows + n + 1 > h->capacity)
         GLOT_TRY(flush(h, err));
     int64_t row = h->n_rows;
     int32_t segment[4] = {(int32_t)row, (int32_t)n + 1, (int32_t)row, (int32_t)n + 1};
-    memcpy(h->segments + 4 * h->n_segments++, segment, sizeof segment);
+    memcpy(h->segments + 4 * h->n_segments, segment, sizeof segment);
     h->ids[row] = h->windows.start_id;
     memcpy(h->ids + row + 1, ids, (size_t)n * sizeof *ids);
     for (int64_t i = 0; i <= n; i++) {
         h->positions[row + i] = (int32_t)i;
         h->counted[row + i] = i > 0;
     }
+    h->n_gated = is_continued ? h->n_gated : 0;
+    glot_gate_document(h->documents + 4 * h->n_segments++, &h->model->config, row, h->ids + row, n + 1, 0, &h->n_gated);
     h->n_rows += n + 1;
     return GLOT_OK;
 }
@@ -131,7 +142,7 @@ glot_status glot_hsa_add(glot_hsa *h, const glot_document *d, glot_error *err)
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while measuring similarity");
     for (int64_t first = 0; first < d->n_ids; first += h->windows.length) {
         int64_t n = d->n_ids - first < h->windows.length ? d->n_ids - first : h->windows.length;
-        GLOT_TRY(add_window(h, d->ids + first, n, err));
+        GLOT_TRY(add_window(h, d->ids + first, n, first > 0, err));
     }
     h->n_tokens += d->n_ids;
     return GLOT_OK;

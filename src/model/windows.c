@@ -11,7 +11,7 @@ glot_status glot_windows_of(glot_windows *out, const glot_model *m, int64_t leng
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
                          "windows of %" PRId64 " tokens are outside 1 to %" PRId64 ", the model's context less one",
                          out->length, most);
-    out->start_id = c->bos_id >= 0 ? c->bos_id : c->eos_id;
+    out->start_id = glot_config_start_id(c);
     if (out->start_id < 0)
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
                          "'%s' names neither a BOS nor an EOS token, and every window of a text begins with one",
