@@ -1,6 +1,5 @@
-/* cmd_eval.c: `glot eval`: bits per byte of a model on text, or scores of translations that are there already. */
+/* cmd_eval.c: `glot eval`: a model on text (bits per byte) and on multiple-choice tasks, or translations that are there already. */
 #include "cli/eval.h"
-#include "cli/model.h"
 #include "eval/eval.h"
 #include "text/document_reader.h"
 
@@ -14,6 +13,13 @@ static const glot_option rows[] = {
      .help = "whole documents of each language until so many tokens are reached; 0: all"},
     {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "key of the text in JSON lines"},
     {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {"tasks", .kind = GLOT_OPTION_WORDS, .value = "FILE",
+     .help = "multiple choice: JSON lines of {\"id\", \"query\", \"choices\", \"gold\"}; a task is named as its file"},
+    {"examples", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "few-shot examples of the tasks, items as --tasks has them"},
+    {"shots", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1000, .initial = "0",
+     .help = "how many of --examples stand in front of each item (never the item itself)"},
+    {"samples", .kind = GLOT_OPTION_STRING, .value = "OUT",
+     .help = "write a JSON line for each item of --tasks: its id and the log likelihood of each choice"},
     {"hypotheses", .kind = GLOT_OPTION_STRING, .value = "FILE",
      .help = "translations to score against --references, a sentence a line: BLEU, chrF, chrF++; no model"},
     {"references", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "what --hypotheses should be, a sentence a line"},
@@ -79,38 +85,55 @@ static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot
     return GLOT_OK;
 }
 
-static glot_status eval_text(const glot_cli *cli, const char *const *words, size_t n_words, glot_error *err)
+static glot_status eval_text(const glot_cli *cli, const cli_model *m, const char *const *words, size_t n_words, json_t *out,
+                             glot_error *err)
 {
-    cli_model m;
     glot_text_files *texts = NULL;
     size_t n = 0;
-    json_t *scores = json_object();
-    glot_status status = cli_model_open(&m, cli, true, err);
-    if (status == GLOT_OK)
-        status = glot_texts_parse(&texts, &n, words, n_words, "--text", err);
-    if (status == GLOT_OK)
-        status = score_all(cli, &m, texts, n, scores, err);
-    if (status == GLOT_OK && cli->is_json)
-        status = cli_json(json_pack("{s:O}", "text", scores), err);
-    json_decref(scores);
+    GLOT_TRY(glot_texts_parse(&texts, &n, words, n_words, "--text", err));
+    glot_status status = score_all(cli, m, texts, n, out, err);
     glot_texts_free(texts, n);
+    return status;
+}
+
+/* Text, tasks or both, with one opening of the model. */
+static glot_status eval_model(const glot_cli *cli, const char *const *words, size_t n_words, bool has_tasks, glot_error *err)
+{
+    cli_model m;
+    json_t *scores = json_object(), *text = json_object(), *tasks = json_object();
+    glot_status status = cli_model_open(&m, cli, true, err);
+    if (status == GLOT_OK && n_words)
+        status = eval_text(cli, &m, words, n_words, text, err);
+    if (status == GLOT_OK && has_tasks)
+        status = cli_eval_tasks(cli, &m, tasks, err);
+    if (n_words)
+        json_object_set(scores, "text", text);
+    if (has_tasks)
+        json_object_set(scores, "tasks", tasks);
+    if (status == GLOT_OK && cli->is_json)
+        status = cli_json(json_incref(scores), err);
+    json_decref(text);
+    json_decref(tasks);
+    json_decref(scores);
     cli_model_release(&m);
     return status;
 }
 
 static glot_status run(const glot_cli *cli, glot_error *err)
 {
-    size_t n_words;
+    size_t n_words, n_tasks;
     const char *model = glot_args_string(cli->args, "MODEL"), *const *words = glot_args_words(cli->args, "text", &n_words);
     bool is_translation = glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
-    if (is_translation && (model || n_words))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL and --text");
+    (void)glot_args_words(cli->args, "tasks", &n_tasks);
+    if (is_translation && (model || n_words || n_tasks))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL, --text and --tasks");
     if (is_translation)
         return cli_eval_translation(cli, err);
-    if (!model || n_words == 0)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "expected MODEL and --text LANG=FILE, or --hypotheses FILE and --references FILE");
-    return eval_text(cli, words, n_words, err);
+    if (!model || n_words + n_tasks == 0)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "expected MODEL with --text LANG=FILE or --tasks FILE, or --hypotheses FILE and --references FILE");
+    return eval_model(cli, words, n_words, n_tasks > 0, err);
 }
 
-const glot_command cmd_eval = {"eval", "score a model on text: bits per byte of each language; or translations",
-                               rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};
+const glot_command cmd_eval = {"eval", "score a model on text (bits per byte) and multiple choice; or translations", rows,
+                               CLI_HAS_JSON | CLI_HAS_MODEL, run};

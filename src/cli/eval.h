@@ -2,9 +2,11 @@
 #ifndef GLOT_CLI_EVAL_H
 #define GLOT_CLI_EVAL_H
 
-#include "cli/cli.h"
+#include "cli/model.h"
 
 /* --hypotheses FILE --references FILE: BLEU, chrF and chrF++, no model. */
 glot_status cli_eval_translation(const glot_cli *cli, glot_error *err);
+/* --tasks FILE...: an entry for each task in `out`, INTERFACES' "tasks". */
+glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err);
 
 #endif

@@ -36,9 +36,9 @@ static void test_bad_input(void **state)
     expect_failure(run_glot(state, "eval", "--hypotheses", empty, "--references", empty), 3, sentence);
     expect_failure(run_glot(state, "eval", "--hypotheses", h), 2, "--hypotheses needs --references beside it");
     expect_failure(run_glot(state, "eval", "model", "--hypotheses", h, "--references", h), 2,
-                   "--hypotheses and --references score files alone, without MODEL and --text");
+                   "--hypotheses and --references score files alone, without MODEL, --text and --tasks");
     expect_failure(run_glot(state, "eval"), 2,
-                   "expected MODEL and --text LANG=FILE, or --hypotheses FILE and --references FILE");
+                   "expected MODEL with --text LANG=FILE or --tasks FILE, or --hypotheses FILE and --references FILE");
 }
 
 int main(void)

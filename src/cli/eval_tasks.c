@@ -1,0 +1,116 @@
+/* eval_tasks.c: `glot eval MODEL --tasks FILE.jsonl...`: multiple choice. */
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/eval.h"
+#include "eval/multiple_choice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What runs through the tasks of one command. */
+typedef struct task_run {
+    const glot_cli *cli;
+    const char *name;      /* of the task under way */
+    glot_progress progress;
+    glot_str *samples;     /* lines for --samples; NULL: not asked for */
+} task_run;
+
+/* The file's name without folder, compression and .jsonl; the caller frees. */
+static char *task_name(const char *path)
+{
+    static const char *const endings[] = {".gz", ".zst", ".jsonl"};
+    const char *slash = strrchr(path, '/');
+    char *name = glot_strdup(slash ? slash + 1 : path);
+    for (size_t i = 0; name && i < sizeof endings / sizeof endings[0]; i++) {
+        size_t n = strlen(name), k = strlen(endings[i]);
+        if (n > k && strcmp(name + n - k, endings[i]) == 0)
+            name[n - k] = '\0';
+    }
+    return name;
+}
+
+static json_t *sample_json(const task_run *run, const glot_item *item, const double *loglikelihoods, size_t picked)
+{
+    json_t *sums = json_array();
+    for (size_t i = 0; i < item->n_choices; i++)
+        json_array_append_new(sums, json_real(loglikelihoods[i]));
+    return json_pack("{s:s, s:O, s:o, s:I, s:I}", "task", run->name, "id", item->id, "loglikelihoods", sums, "picked",
+                     (json_int_t)picked, "gold", (json_int_t)item->gold);
+}
+
+static glot_status on_item(void *user, const glot_item *item, const double *loglikelihoods, size_t picked, glot_error *err)
+{
+    task_run *run = user;
+    glot_progress_add(&run->progress, 1, 1.0, cli_now());
+    cli_progress(&run->progress, NULL, false);
+    if (!run->samples)
+        return GLOT_OK;
+    json_t *sample = sample_json(run, item, loglikelihoods, picked);
+    char *line = sample ? glot_json_dump(sample, 0) : NULL;
+    if (line)
+        glot_str_printf(run->samples, "%s\n", line);
+    json_decref(sample);
+    free(line);
+    return line ? glot_str_check(run->samples, "samples", err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for samples");
+}
+
+static glot_status score_task(task_run *run, const cli_model *m, const char *path, const glot_items *examples, json_t *out,
+                              glot_error *err)
+{
+    const glot_cli *cli = run->cli;
+    glot_items items = {0};
+    glot_choice_score s;
+    GLOT_TRY(glot_items_read(&items, path, err));
+    run->progress = glot_progress_begin(run->name, "items/s", 0, items.n, cli_now());
+    glot_choice_options options = {.examples = examples, .shots = (size_t)glot_args_int(cli->args, "shots"), .exact = m->exact,
+                                   .cancel = cli->cancel, .on_item = on_item, .user = run};
+    glot_status status = glot_multiple_choice(&s, m->model, m->tokenizer, &items, &options, err);
+    glot_items_release(&items);
+    GLOT_TRY(status);
+    json_object_set_new(out, run->name, json_pack("{s:f, s:f, s:I, s:f, s:f}", "acc", s.acc, "acc_norm", s.acc_norm, "items",
+                                                  (json_int_t)s.items, "acc_stderr", s.acc_stderr, "acc_norm_stderr", s.acc_norm_stderr));
+    if (cli->is_json)
+        return GLOT_OK;
+    if (json_object_size(out) == 1)
+        GLOT_TRY(cli_printf(err, "%-20s %8s %8s %8s %8s\n", "task", "acc", "stderr", "acc_norm", "items"));
+    return cli_printf(err, "%-20s %8.4f %8.4f %8.4f %8" PRIu64 "\n", run->name, s.acc, s.acc_stderr, s.acc_norm, s.items);
+}
+
+/* Every task, or the first sentence about what is wrong. */
+static glot_status score_tasks(task_run *run, const cli_model *m, const char *const *paths, size_t n, const glot_items *examples,
+                               json_t *out, glot_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        char *name = task_name(paths[i]);
+        if (!name)
+            return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a name");
+        run->name = name;
+        glot_status status = json_object_get(out, name)
+                                 ? GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too", paths[i], name)
+                                 : score_task(run, m, paths[i], examples, out, err);
+        glot_free(name);
+        GLOT_TRY(status);
+    }
+    return GLOT_OK;
+}
+
+glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err)
+{
+    size_t n;
+    const char *const *paths = glot_args_words(cli->args, "tasks", &n), *samples = glot_args_string(cli->args, "samples");
+    const char *from = glot_args_string(cli->args, "examples");
+    int64_t shots = glot_args_int(cli->args, "shots");
+    glot_str lines = {0};
+    glot_items examples = {0};
+    task_run run = {.cli = cli, .samples = samples ? &lines : NULL};
+    if ((shots > 0) != (from != NULL))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--shots N and --examples FILE go together");
+    if (from)
+        GLOT_TRY(glot_items_read(&examples, from, err));
+    glot_status status = score_tasks(&run, m, paths, n, from ? &examples : NULL, out, err);
+    if (status == GLOT_OK && samples)
+        status = glot_file_write(samples, lines.data ? lines.data : "", lines.length, err);
+    glot_items_release(&examples);
+    glot_str_release(&lines);
+    return status;
+}

@@ -1,0 +1,218 @@
+/* multiple_choice.c: texts of all choices of some items share a pass; their log p is summed over the choice's tokens. */
+#include "eval/multiple_choice.h"
+#include "base/memory.h"
+#include "eval/ngrams.h"
+#include "text/unicode.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Tokens in one pass: enough rows to keep the products busy. Arbitrary within 2x either way. */
+enum { PASS_TOKENS = 2048 };
+
+/* A task under way. The texts of an item's choices wait in `ids` until it is scored as one call. */
+typedef struct task {
+    const glot_choice_options *options;
+    glot_session *session;
+    glot_encoder *encoder;
+    int64_t context;
+    int32_t start_id;       /* before a text without a query; -1: none */
+    int32_t bos_id;         /* in front of every text, as the tokenizer's own setting asks; -1: not */
+    glot_str text;
+    int32_t *ids;           /* texts one behind the other */
+    float *nll;
+    size_t n_ids, ids_capacity, nll_capacity;
+    glot_sequence *texts;   /* of one item */
+    int64_t *first_scored;  /* [n] of each text */
+    double *sums;
+    size_t texts_capacity, first_capacity, sums_capacity;
+    uint64_t n_right, n_right_norm;
+} task;
+
+static bool same_id(const glot_item *a, const glot_item *b)
+{
+    return json_equal(a->id, b->id) && strcmp(a->query, b->query) == 0;
+}
+
+/* text = few-shot examples and the query, without white space at its end. */
+static void write_query(task *t, const glot_item *item)
+{
+    const glot_items *examples = t->options->examples;
+    glot_str *text = &t->text;
+    size_t length;
+    glot_str_reset(text);
+    for (size_t i = 0, used = 0; examples && i < examples->n && used < t->options->shots; i++) {
+        const glot_item *e = &examples->items[i];
+        if (same_id(e, item))
+            continue;
+        glot_str_printf(text, "%s %s\n\n", e->query, e->choices[e->gold]);
+        used++;
+    }
+    glot_str_puts(text, item->query);
+    while (text->length > 0 && glot_is_split_space(glot_utf8_decode_before(text->data, text->length, &length)))
+        text->length -= length;
+}
+
+/* Appends the ids of `size` bytes of text, with the tokenizer's own BOS. */
+static glot_status append_ids(task *t, const char *text, size_t size, glot_error *err)
+{
+    const int32_t *ids;
+    size_t n;
+    GLOT_TRY(glot_encode(t->encoder, text, size, &ids, &n, err));
+    GLOT_TRY(glot_grow(&t->ids, &t->ids_capacity, t->n_ids + n + 2, sizeof *t->ids, "items", err));
+    if (t->bos_id >= 0)
+        t->ids[t->n_ids++] = t->bos_id;
+    if (n)
+        memcpy(t->ids + t->n_ids, ids, n * sizeof *ids);
+    t->n_ids += n;
+    return GLOT_OK;
+}
+
+/* The ids of query and choice, and where the choice begins among them. */
+static glot_status append_choice(task *t, const glot_item *item, size_t choice, int64_t *n, int64_t *first_scored, glot_error *err)
+{
+    size_t n_query = 0, first = t->n_ids;
+    write_query(t, item);
+    size_t query_size = t->text.length;
+    glot_str_printf(&t->text, " %s", item->choices[choice]);
+    GLOT_TRY(glot_str_check(&t->text, "an item", err));
+    if (query_size == 0 && t->bos_id < 0) {
+        if (t->start_id < 0)
+            return GLOT_FAIL(err, GLOT_BAD_VALUE, "an item has an empty query, and the model has neither BOS nor EOS to stand for it");
+        GLOT_TRY(glot_grow(&t->ids, &t->ids_capacity, t->n_ids + 1, sizeof *t->ids, "items", err));
+        t->ids[t->n_ids++] = t->start_id;
+        n_query = 1;
+    } else {
+        GLOT_TRY(append_ids(t, t->text.data, query_size, err));
+        n_query = t->n_ids - first;
+        t->n_ids = first;
+    }
+    GLOT_TRY(append_ids(t, t->text.data, t->text.length, err));
+    *n = (int64_t)(t->n_ids - first);
+    *first_scored = (int64_t)n_query;
+    return GLOT_OK;
+}
+
+/* A text longer than the context loses its beginning. */
+static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *err)
+{
+    int64_t extra = *n - t->context;
+    if (extra <= 0)
+        return GLOT_OK;
+    if (*first_scored - extra < 1)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "a choice of %" PRId64 " tokens does not fit the context of %" PRId64, *n - *first_scored,
+                         t->context);
+    int32_t *at = t->ids + t->n_ids - *n;
+    memmove(at, at + extra, (size_t)t->context * sizeof *at);
+    t->n_ids -= (size_t)extra;
+    *n -= extra;
+    *first_scored -= extra;
+    return GLOT_OK;
+}
+
+static glot_status make_texts(task *t, const glot_item *item, glot_error *err)
+{
+    t->n_ids = 0;
+    GLOT_TRY(glot_grow(&t->texts, &t->texts_capacity, item->n_choices, sizeof *t->texts, "items", err));
+    GLOT_TRY(glot_grow(&t->first_scored, &t->first_capacity, item->n_choices, sizeof *t->first_scored, "items", err));
+    GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, item->n_choices, sizeof *t->sums, "items", err));
+    for (size_t i = 0; i < item->n_choices; i++) {
+        glot_sequence *text = &t->texts[i];
+        *text = (glot_sequence){0};
+        GLOT_TRY(append_choice(t, item, i, &text->n, &t->first_scored[i], err));
+        GLOT_TRY(cut(t, &text->n, &t->first_scored[i], err));
+    }
+    GLOT_TRY(glot_grow(&t->nll, &t->nll_capacity, t->n_ids, sizeof *t->nll, "items", err));
+    size_t at = 0;
+    for (size_t i = 0; i < item->n_choices; at += (size_t)t->texts[i++].n) {
+        t->texts[i].ids = t->ids + at;
+        t->texts[i].nll = t->nll + at;
+    }
+    return GLOT_OK;
+}
+
+static size_t count_characters(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xC0) != 0x80;
+    return n;
+}
+
+/* Index of the largest; the first of equals. */
+static size_t best_of(const double *values, const glot_item *item, bool is_per_character)
+{
+    size_t best = 0;
+    double largest = -INFINITY;
+    for (size_t i = 0; i < item->n_choices; i++) {
+        double value = is_per_character ? values[i] / (double)count_characters(item->choices[i]) : values[i];
+        if (value > largest) {
+            largest = value;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static glot_status score_item(task *t, const glot_item *item, glot_error *err)
+{
+    if (glot_cancelled(t->options->cancel))
+        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
+    GLOT_TRY(make_texts(t, item, err));
+    GLOT_TRY(glot_session_score(t->session, t->texts, item->n_choices, err));
+    for (size_t i = 0; i < item->n_choices; i++) {
+        t->sums[i] = 0.0;
+        for (int64_t k = t->first_scored[i]; k < t->texts[i].n; k++)
+            t->sums[i] -= (double)t->texts[i].nll[k];
+    }
+    size_t picked = best_of(t->sums, item, false);
+    t->n_right += picked == item->gold;
+    t->n_right_norm += best_of(t->sums, item, true) == item->gold;
+    return t->options->on_item ? t->options->on_item(t->options->user, item, t->sums, picked, err) : GLOT_OK;
+}
+
+static glot_status prepare(task *t, const glot_model *m, const glot_tokenizer *tokenizer, glot_error *err)
+{
+    const glot_model_config *c = &m->config;
+    t->context = c->context_length;
+    t->start_id = c->bos_id >= 0 ? c->bos_id : c->eos_id;
+    t->bos_id = glot_tokenizer_adds_bos(tokenizer) ? c->bos_id : -1;
+    GLOT_TRY(glot_encoder_create(&t->encoder, tokenizer, err));
+    int64_t n_batch = t->context < PASS_TOKENS ? t->context : PASS_TOKENS;
+    GLOT_TRY(glot_session_create(&t->session, m, t->context, n_batch, err));
+    glot_session_set_exact(t->session, t->options->exact);
+    return GLOT_OK;
+}
+
+static void release(task *t)
+{
+    glot_session_free(t->session);
+    if (t->encoder)
+        glot_encoder_free(t->encoder);
+    glot_str_release(&t->text);
+    glot_free(t->ids);
+    glot_free(t->nll);
+    glot_free(t->texts);
+    glot_free(t->first_scored);
+    glot_free(t->sums);
+}
+
+static double standard_error(double share, size_t n)
+{
+    return n > 1 ? sqrt(share * (1.0 - share) / (double)(n - 1)) : 0.0;
+}
+
+glot_status glot_multiple_choice(glot_choice_score *out, const glot_model *m, const glot_tokenizer *tokenizer, const glot_items *items,
+                                 const glot_choice_options *options, glot_error *err)
+{
+    task t = {.options = options};
+    glot_status status = prepare(&t, m, tokenizer, err);
+    for (size_t i = 0; i < items->n && status == GLOT_OK; i++)
+        status = score_item(&t, &items->items[i], err);
+    if (status == GLOT_OK) {
+        double n = (double)items->n, acc = (double)t.n_right / n, acc_norm = (double)t.n_right_norm / n;
+        *out = (glot_choice_score){acc, acc_norm, standard_error(acc, items->n), standard_error(acc_norm, items->n), items->n};
+    }
+    release(&t);
+    return status;
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Makes tests/golden/eval/tasks/: a tiny random model with a tokenizer, items, and what lm-evaluation-harness says of them.
+
+    pip install torch transformers accelerate lm-eval; tools/eval/golden_tasks.py
+"""
+import gzip
+import json
+import pathlib
+import shutil
+import tempfile
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from check_tasks import harness
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "tests/golden/eval/tasks"
+ITEMS = [
+    {"id": 0, "query": "The sun rises in the", "choices": ["east", "west", "middle of the night"], "gold": 0},
+    {"id": "b", "query": "Question: What is 2 + 2?\nAnswer:", "choices": ["4", "22", "five"], "gold": 0},
+    {"id": 2, "query": "Η γάτα κάθισε στο", "choices": ["χαλί.", "δέντρο.", "νερό;"], "gold": 1},
+    {"id": 3, "query": "A kutya", "choices": ["alszik", "ugat és fut"], "gold": 1},
+    {"id": 4, "query": "猫在", "choices": ["垫子上", "树上", "水里"], "gold": 2},
+    {"id": 5, "query": "one", "choices": ["two", "two"], "gold": 0},
+    {"id": 6, "query": "I am", "choices": ["I", "am here", "not", "x y z"], "gold": 3},
+    {"id": 7, "query": "", "choices": ["Nothing stands before this", "or this"], "gold": 0},
+    {"id": 8, "query": "wor", "choices": ["ld", "k and play"], "gold": 1},
+]
+
+
+def main():
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    tokenizer_json = gzip.decompress((ROOT / "tests/golden/tokenizer/gpt2.json.gz").read_bytes())
+    (OUT / "tokenizer.json").write_bytes(tokenizer_json)
+    torch.manual_seed(5)
+    config = LlamaConfig(vocab_size=1100, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+                         num_key_value_heads=1, max_position_embeddings=256, tie_word_embeddings=True, initializer_range=0.4,
+                         bos_token_id=json.loads(tokenizer_json)["added_tokens"][0]["id"],
+                         eos_token_id=json.loads(tokenizer_json)["added_tokens"][0]["id"])
+    model = LlamaForCausalLM(config).to(torch.bfloat16).to(torch.float32)
+    model.to(torch.bfloat16).save_pretrained(OUT)
+    (OUT / "generation_config.json").unlink(missing_ok=True)
+    items = OUT / "tiny.jsonl"
+    items.write_text("".join(json.dumps(i, ensure_ascii=False) + "\n" for i in ITEMS), encoding="utf-8")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(OUT / "tokenizer.json"), eos_token="<|endoftext|>", bos_token="<|endoftext|>")
+    lm = HFLM(pretrained=LlamaForCausalLM.from_pretrained(OUT, dtype=torch.float32), tokenizer=tokenizer, device="cpu", batch_size=1)
+    with tempfile.TemporaryDirectory() as folder:
+        result = harness(lm, "tiny", items, pathlib.Path(folder))
+    scores = {k.split(",")[0]: v for k, v in result["results"]["tiny"].items() if isinstance(v, float)}
+    samples = [[float(r[0]) for r in s["filtered_resps"]] for s in result["samples"]["tiny"]]
+    (OUT / "expected.json").write_text(json.dumps({"scores": scores, "loglikelihoods": samples}, indent=1) + "\n")
+    print(scores)
+
+
+main()
