@@ -24,11 +24,19 @@ static const glot_option first_rows[] = {
 static const glot_option old_row = {"old", .kind = GLOT_OPTION_STRING, .value = "L,L", .is_required = true,
                                     .help = "which of the languages are old, separated by commas"};
 
-static const glot_option exact_rows[] = {
+static const glot_option own_rows[] = {
     {"exact", .kind = GLOT_OPTION_STRING, .value = "none|tokens",
      .help = "tokens: count the evidence that keeps texts in old languages bit for bit"},
+    {"gate-layers", .kind = GLOT_OPTION_STRING, .value = "N|L,L,...",
+     .help = "how many layers get a language gate, most similar first, or their numbers ([L] for one)"},
+    {"gate-form", .kind = GLOT_OPTION_STRING, .value = "causal|sequence_sum", .help = "what the language gates look at"},
+    {"gate-coef", .kind = GLOT_OPTION_STRING, .value = "COEF", .help = "weight of the language gates' loss"},
     {"exact-keep", .kind = GLOT_OPTION_STRING, .value = "SHARE", .help = "share of old documents that must never leave the exact path"},
 };
+
+static const struct option_key {
+    const char *option, *key;
+} review_keys[] = {{"exact", "exact.mode"}, {"exact-keep", "exact.keep"}, {"gate-form", "gate.form"}, {"gate-coef", "gate.coef"}};
 
 static void add_row(stage_rows *s, size_t *n, const glot_option *row)
 {
@@ -53,8 +61,8 @@ static void make_rows(stage_rows *s, glot_key_section section)
                            .group = "Training (keys of the recipe: docs/RECIPE.md)"};
         add_row(s, &n, &row);
     }
-    for (size_t i = 0; section == GLOT_SECTION_REVIEW && i < sizeof exact_rows / sizeof exact_rows[0]; i++)
-        add_row(s, &n, &exact_rows[i]);
+    for (size_t i = 0; section == GLOT_SECTION_REVIEW && i < sizeof own_rows / sizeof own_rows[0]; i++)
+        add_row(s, &n, &own_rows[i]);
 }
 
 static stage_rows train_rows, review_rows;
@@ -156,6 +164,18 @@ static glot_status add_given(settings *s, const glot_args *a, const char *option
     return glot_args_given(a, option) ? add_setting(s, key, glot_args_string(a, option), false, err) : GLOT_OK;
 }
 
+/* A number, or a list with or without its brackets. */
+static glot_status add_gate_layers(settings *s, const glot_args *a, glot_error *err)
+{
+    glot_str text = {0};
+    if (!glot_args_given(a, "gate-layers"))
+        return GLOT_OK;
+    const char *layers = glot_args_string(a, "gate-layers");
+    bool is_bare = strchr(layers, ',') && layers[0] != '[';
+    glot_str_printf(&text, is_bare ? "gate.layers=[%s]" : "gate.layers=%s", layers);
+    return settings_add(s, &text, err);
+}
+
 static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_recipe_job job, glot_error *err)
 {
     const glot_args *a = cli->args;
@@ -174,10 +194,10 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
         status = add_languages(&s, a, is_review ? glot_args_string(a, "old") : "", err);
     if (status == GLOT_OK)
         status = add_stage_keys(&s, a, is_review ? GLOT_SECTION_REVIEW : GLOT_SECTION_TRAIN, is_review ? &review_rows : &train_rows, err);
+    for (size_t i = 0; i < sizeof review_keys / sizeof review_keys[0] && is_review && status == GLOT_OK; i++)
+        status = add_given(&s, a, review_keys[i].option, review_keys[i].key, err);
     if (status == GLOT_OK && is_review)
-        status = add_given(&s, a, "exact", "exact.mode", err);
-    if (status == GLOT_OK && is_review)
-        status = add_given(&s, a, "exact-keep", "exact.keep", err);
+        status = add_gate_layers(&s, a, err);
     if (status == GLOT_OK)
         status = glot_recipe_from_settings(out, job, (const char *const *)s.items, s.n, err);
     settings_release(&s);

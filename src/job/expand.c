@@ -6,7 +6,7 @@
  * similarity between the languages in each layer, where experts or gates follow it (METHOD 4, 5)
  * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
  * train     stage 1 (METHOD 2), then scores
- * review    stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores, samples, and where tokens go
+ * review    language gates (METHOD 6), stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores, samples, and where tokens go
  * model     the frozen weights' hash must be what it was; the result as a model directory, results.json, report.html
  */
 #include "job/expand.h"
@@ -173,6 +173,8 @@ static glot_status hash_frozen(char hex[65], glot_job *job, glot_error *err)
                               ? GLOT_TRAIN_ROUTERS
                               : (glot_trainable)job->recipe->train.trainable.what;
     GLOT_TRY(glot_set_trainable(job->model, what, err));
+    for (size_t i = 0; i < job->model->n_params; i++) /* the review's */
+        job->model->params[i]->is_trainable |= job->model->params[i]->role == GLOT_ROLE_LANGUAGE_GATE;
     return glot_model_sha256(hex, job->model, true, err);
 }
 
@@ -272,6 +274,7 @@ static glot_status run_steps(glot_job *job, glot_error *err)
         GLOT_TRY(measure(job, "after_train", !has_review, err));
     }
     if (has_review) {
+        GLOT_TRY(glot_job_add_gates(job, err));
         GLOT_TRY(glot_job_stage(job, GLOT_PHASE_REVIEW, err));
         GLOT_TRY(glot_job_count_evidence(job, err));
         GLOT_TRY(measure(job, "after_review", true, err));

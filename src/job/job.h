@@ -45,6 +45,8 @@ glot_status glot_job_similarity(glot_job *job, glot_error *err);
 /* Gives the base its new experts (the whole job only; `train` and `review` get an expanded model), fills in `groups` and names the model's
  * language groups. The same seed gives the same bits, so a resumed run does it again. */
 glot_status glot_job_upcycle(glot_job *job, glot_error *err);
+/* Before the review: the language gates that the recipe asks for. The same seed gives the same bits. */
+glot_status glot_job_add_gates(glot_job *job, glot_error *err);
 
 /* ---- job_stage.c ---- */
 

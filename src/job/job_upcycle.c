@@ -2,6 +2,7 @@
  * settings, and the names of the language groups. It is made again from the seed on every start.
  */
 #include "base/memory.h"
+#include "expand/gates.h"
 #include "expand/upcycle.h"
 #include "job/job.h"
 #include "job/layout.h"
@@ -54,4 +55,11 @@ glot_status glot_job_upcycle(glot_job *job, glot_error *err)
     if (job->options->job != GLOT_JOB_REVIEW)
         GLOT_TRY(name_group(job, newest, GLOT_RECIPE_NEW, err));
     return GLOT_OK;
+}
+
+glot_status glot_job_add_gates(glot_job *job, glot_error *err)
+{
+    glot_gate_config gate;
+    GLOT_TRY(glot_recipe_gates(&gate, job->recipe, &job->model->config, job->layer_similarity, err));
+    return glot_gates_add(job->model, &gate, (uint64_t)job->recipe->seed, err);
 }

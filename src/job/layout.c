@@ -1,5 +1,6 @@
 #include "job/layout.h"
 #include "expand/allocate.h"
+#include "expand/gates.h"
 
 #include <math.h>
 
@@ -76,5 +77,35 @@ glot_status glot_recipe_layout(int32_t *n_experts, const glot_recipe *r, const g
     if (!glot_layout_holds(format, n_experts, base->n_layers))
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "for", err, "is %s, which holds %s; experts.list asks for another layout",
                                 format->name, format->holds);
+    return GLOT_OK;
+}
+
+/* The layers of the list, in the type of a layer's number. */
+static glot_status listed_gates(glot_gate_config *gate, const glot_recipe *r, const glot_model_config *c, glot_error *err)
+{
+    int32_t layers[GLOT_MAX_LAYERS];
+    const glot_recipe_ints *list = &r->gate.layers.list;
+    size_t n = list->n < GLOT_MAX_LAYERS ? list->n : GLOT_MAX_LAYERS;
+    for (size_t i = 0; i < n; i++)
+        layers[i] = (int32_t)list->items[i];
+    return glot_gates_listed(gate, c, layers, n, err);
+}
+
+glot_status glot_recipe_gates(glot_gate_config *gate, const glot_recipe *r, const glot_model_config *c, const double *similarity,
+                              glot_error *err)
+{
+    static const double unknown[GLOT_MAX_LAYERS];
+    glot_error problem = {0};
+    bool is_listed = r->gate.layers.count < 0, is_layout_known = similarity || !glot_recipe_is_layerwise(r);
+    int64_t count = is_listed ? (int64_t)r->gate.layers.list.n : r->gate.layers.count;
+    *gate = c->gate;
+    if (count == 0)
+        return GLOT_OK;
+    glot_status status = is_listed && is_layout_known
+                             ? listed_gates(gate, r, c, &problem)
+                             : glot_gates_most_similar(gate, c, similarity ? similarity : unknown, count, &problem);
+    if (status != GLOT_OK)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_GATE, "layers", err, "cannot be met: %s", problem.message);
+    gate->is_sequence_sum = r->gate.form == GLOT_RECIPE_SEQUENCE_SUM;
     return GLOT_OK;
 }

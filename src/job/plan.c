@@ -25,11 +25,14 @@ static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, c
 {
     *c = model->config;
     if (c->is_expanded)
-        return GLOT_OK;
+        return glot_recipe_gates(&c->gate, r, &model->config, similarity, err);
     GLOT_TRY(glot_recipe_layout(c->n_experts, r, &model->config, similarity, err));
     c->top_k = (int)r->experts.top_k;
     for (int64_t l = 0; l < c->n_layers; l++)
         c->is_expanded |= c->n_experts[l] > 1;
+    glot_gate_config gate;
+    GLOT_TRY(glot_recipe_gates(&gate, r, c, similarity, err));
+    c->gate = gate;
     return GLOT_OK;
 }
 

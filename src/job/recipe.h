@@ -95,6 +95,7 @@ typedef struct glot_recipe_stage {
 enum { GLOT_RECIPE_OLD, GLOT_RECIPE_NEW };                                  /* group */
 enum { GLOT_RECIPE_WEIGHTS, GLOT_RECIPE_RANDOM };                           /* base_init */
 enum { GLOT_RECIPE_UNIFORM, GLOT_RECIPE_LAYERWISE, GLOT_RECIPE_AS_LISTED }; /* experts.allocation */
+enum { GLOT_RECIPE_CAUSAL, GLOT_RECIPE_SEQUENCE_SUM };                      /* gate.form */
 enum { GLOT_RECIPE_EXACT_NONE, GLOT_RECIPE_EXACT_TOKENS };                  /* exact.mode */
 enum { GLOT_RECIPE_INIT_COPY, GLOT_RECIPE_INIT_RANDOM, GLOT_RECIPE_INIT_BEST };
 enum { GLOT_RECIPE_AUTO, GLOT_RECIPE_CPU, GLOT_RECIPE_CUDA };           /* device */

@@ -66,6 +66,7 @@ glot_train_settings glot_recipe_settings(const glot_recipe *r, glot_phase phase)
                                  .lpr_form =
                                      is_review && s->lpr_form == 1 ? GLOT_LPR_RELEASED : GLOT_LPR_PAPER,
                                  .is_lpr_original_only = r->grow.lpr_groups == 1,
+                                 .gate_coef = is_review ? r->gate.coef : 0.0,
                                  .is_cross_document = s->cross_document_attention};
 }
 
@@ -109,8 +110,6 @@ static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
     if (r->experts.init == GLOT_RECIPE_INIT_BEST)
         return not_there(p, KEY("experts", "init"), "the best expert as a start", "copy and random are there",
                          err);
-    if (r->gate.layers.count != 0)
-        return not_there(p, KEY("gate", "layers"), "language gates", "expected 0", err);
     if (r->train.trainable.what == GLOT_RECIPE_LORA)
         return not_there(p, KEY("train", "trainable"), "LoRA", "new_experts, all_experts and all are there",
                          err);
@@ -304,6 +303,16 @@ static glot_status check_exact(const glot_recipe_reader *p, glot_error *err)
                     : GLOT_OK;
 }
 
+/* METHOD 6 */
+static glot_status check_gate(const glot_recipe_reader *p, glot_error *err)
+{
+    const glot_recipe *r = p->recipe;
+    if (r->gate.layers.count != 0 && !is_active(&r->review))
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("gate", "layers"), err,
+                                  "asks for language gates, but they are trained by the review, and there is none");
+    return GLOT_OK;
+}
+
 static glot_status check_required(const glot_recipe_reader *p, glot_error *err)
 {
     if (!p->recipe->base)
@@ -323,6 +332,7 @@ glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err)
     GLOT_TRY(check_features(p, err));
     GLOT_TRY(resolve_train(p, err));
     GLOT_TRY(resolve_review(p, err));
+    GLOT_TRY(check_gate(p, err));
     GLOT_TRY(check_exact(p, err));
     r->device = GLOT_RECIPE_CPU;
     r->dtype = GLOT_RECIPE_FLOAT32;

@@ -165,7 +165,7 @@
          false,                                                                                              \
          NULL,                                                                                               \
          GLOT_CHANGE_NEVER,                                                                                  \
-         "learning rate of the routers (default: lr)"},                                                      \
+         "learning rate of routers and language gates (default: lr)"},                                                      \
         {STAGE,                                                                                              \
          "old_share",                                                                                        \
          GLOT_KEY_REAL,                                                                                      \

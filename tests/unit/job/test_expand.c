@@ -705,6 +705,57 @@ static void test_layerwise(void **state)
     forget("k");
 }
 
+/* Layers that a finished run's model has a language gate in. */
+static json_t *gated_layers(const char *output)
+{
+    glot_error err = {0};
+    json_t *config = NULL;
+    char path[64];
+    snprintf(path, sizeof path, "%s/model/config.json", output);
+    OK(glot_json_load_file(&config, in_root(path), &err));
+    json_t *layers = json_incref(json_object_get(json_object_get(json_object_get(config, "glot"), "gate"), "layers"));
+    json_decref(config);
+    return layers;
+}
+
+/* Language gates in the most similar layers, or in those listed; trained in the review alone, through kills and stops. */
+static void test_gated(void **state)
+{
+    (void)state;
+    glot_rng rng = glot_rng_seed(6, 1);
+    run_options o = {.output = "gates", .settings = {"experts={allocation: list, list: [2, 1, 3]}", "gate={layers: 2, coef: 0.5}"}};
+    expect_status(&o, GLOT_OK);
+    json_t *layers = gated_layers("gates");
+    assert_int_equal(json_array_size(layers), 2); /* layer 1 has no router */
+    assert_int_equal(json_integer_value(json_array_get(layers, 1)), 2);
+    json_decref(layers);
+    o.output = "k";
+    o.cancel_phase = 2;
+    o.cancel_step = 3;
+    expect_status(&o, GLOT_CANCELLED);
+    o.cancel_step = 0;
+    for (int status = KILLED; status == KILLED;) {
+        o.kill_at = 1 + glot_rng_below(&rng, 60);
+        status = run_in_child(&o, 0);
+        assert_true(status == KILLED || status == GLOT_OK);
+    }
+    expect_same_runs("gates", "k");
+    forget("k");
+    forget("gates");
+
+    o = (run_options){.output = "k", .settings = {"experts={allocation: list, list: [2, 1, 3]}", "gate={layers: [1]}"}};
+    expect_status(&o, GLOT_BAD_VALUE);
+    expect_log("gate.layers");
+    expect_log("layer 1 is to have a language gate, but has no router");
+    forget("k");
+    o.settings[1] = "gate={layers: [2], form: sequence_sum}";
+    expect_status(&o, GLOT_OK);
+    layers = gated_layers("k");
+    assert_int_equal(json_array_size(layers), 1);
+    json_decref(layers);
+    forget("k");
+}
+
 /* Random weights need no more of the base than its configuration and tokenizer. */
 static void test_random_base(void **state)
 {
@@ -729,7 +780,7 @@ int main(void)
         cmocka_unit_test(test_changed_recipe), cmocka_unit_test(test_growing_tokens),
         cmocka_unit_test(test_changed_eval),   cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_dense),
-        cmocka_unit_test(test_layerwise),
+        cmocka_unit_test(test_layerwise),      cmocka_unit_test(test_gated),
         cmocka_unit_test(test_random_base),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);

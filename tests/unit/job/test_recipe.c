@@ -186,6 +186,9 @@ static void test_sentences(void **state)
          "'r.yaml' line 8: key 'train.lrr' is not known, the nearest is 'train.lr'"},
         {SMALL "lpr_coef: 1\n", GLOT_BAD_VALUE,
          "'r.yaml' line 7: key 'lpr_coef' is not known, the nearest is 'review.lpr_coef'"},
+        {SMALL "review: {tokens: 0}\ngate: {layers: [1, 2]}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 8: key 'gate.layers' asks for language gates, but they are trained by the review, and "
+         "there is none"},
         {SMALL "zzzzzz: 1\n", GLOT_BAD_VALUE, "'r.yaml' line 7: key 'zzzzzz' is not known"},
         {SMALL "review: {balance_coef: 1}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 7: key 'review.balance_coef' is not known, the nearest is 'train.balance_coef'"},
@@ -334,10 +337,6 @@ static void test_features_refused(void **state)
     } rows[] = {
         {SMALL "experts: {init: best}\n", "'r.yaml' line 7: key 'experts.init' asks for the best expert as a "
                                           "start, which glot 0.1.0 does not have; copy and random are there"},
-        {SMALL "gate: {layers: 3}\n", "'r.yaml' line 7: key 'gate.layers' asks for language gates, which "
-                                      "glot 0.1.0 does not have; expected 0"},
-        {SMALL "gate: {layers: [1, 2]}\n", "'r.yaml' line 7: key 'gate.layers' asks for language gates, "
-                                           "which glot 0.1.0 does not have; expected 0"},
         {HEAD LANGS "train: {tokens: 5, trainable: {lora: {rank: 8}}}\n",
          "'r.yaml' line 6: key 'train.trainable' asks for LoRA, which glot 0.1.0 does not have; new_experts, "
          "all_experts and all are there"},
