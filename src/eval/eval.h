@@ -48,4 +48,15 @@ typedef struct glot_exact_share {
 glot_status glot_exact_share_measure(glot_exact_share *out, const glot_model *m, const glot_token_store *store, int32_t language,
                                      uint64_t max_tokens, glot_error *err);
 
+/* Share of right decisions of a model's language gates (METHOD 6), over its gated layers; NaN where there was none to take. */
+enum { GLOT_N_GATE_POSITIONS = 4 };
+extern const int64_t glot_gate_positions[GLOT_N_GATE_POSITIONS];
+typedef struct glot_gate_accuracy {
+    double after[GLOT_N_GATE_POSITIONS]; /* the decision at a document's token number glot_gate_positions[i], itself seen */
+    double all;                          /* over all tokens */
+} glot_gate_accuracy;
+/* Over at most max_tokens of the language, whose group in the model is `group`: documents alone, their first 512 tokens. */
+glot_status glot_gate_accuracy_measure(glot_gate_accuracy *out, const glot_model *m, const glot_token_store *store,
+                                       int32_t language, int32_t group, uint64_t max_tokens, glot_error *err);
+
 #endif

@@ -159,6 +159,40 @@ static glot_status put_routing(glot_str *out, const json_t *results, glot_error 
     return status;
 }
 
+static void put_share(glot_str *out, const json_t *share)
+{
+    if (json_is_number(share))
+        glot_str_printf(out, "<td>%.1f %%</td>", 100.0 * json_number_value(share));
+    else
+        glot_str_puts(out, "<td></td>");
+}
+
+/* How often the language gates are right, a row for each language; nothing for a model without gates. */
+static void put_gates(glot_str *out, const json_t *results)
+{
+    static const char *const positions[] = {"1", "4", "16", "64"};
+    const char *language;
+    json_t *entry;
+    size_t n = 0;
+    json_object_foreach(json_object_get(results, "routing"), language, entry)
+    {
+        const json_t *accuracy = json_object_get(entry, "gate_accuracy");
+        if (!accuracy)
+            continue;
+        if (n++ == 0)
+            glot_str_puts(out, "<h2>Language gates</h2><p class=\"soft\">Share of right decisions over the gated layers.</p><table><tr>"
+                               "<th>language</th><th>after 1 token</th><th>4</th><th>16</th><th>64</th><th>all tokens</th></tr>");
+        glot_str_puts(out, "<tr><td>");
+        glot_html_text(out, language);
+        glot_str_puts(out, "</td>");
+        for (size_t i = 0; i < sizeof positions / sizeof positions[0]; i++)
+            put_share(out, json_object_get(json_object_get(accuracy, "after"), positions[i]));
+        put_share(out, json_object_get(accuracy, "all"));
+        glot_str_puts(out, "</tr>");
+    }
+    glot_str_puts(out, n ? "</table>\n" : "");
+}
+
 /* ---- samples and facts ---- */
 
 static void put_text(glot_str *out, const json_t *object, const char *key)
@@ -223,6 +257,7 @@ static glot_status render(glot_str *out, const json_t *results, const json_t *li
     put_scores(out, results);
     GLOT_TRY(put_curves(out, lines, err));
     GLOT_TRY(put_routing(out, results, err));
+    put_gates(out, results);
     glot_report_exact(out, results);
     put_samples(out, results);
     put_facts(out, results, recipe);

@@ -4,6 +4,7 @@
 #include "text/utf8.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -151,6 +152,29 @@ static json_t *routing_json(const glot_model_config *c, const double *shares, co
                      exact->tokens ? (double)exact->tokens_on_path / (double)exact->tokens : 0.0);
 }
 
+/* A share, or null where there was nothing to take it of. */
+static json_t *share_json(double share)
+{
+    return isnan(share) ? json_null() : json_real(share);
+}
+
+/* Adds the language's gate accuracy to its entry, where the model has gates. */
+static glot_status put_gate_accuracy(json_t *entry, const glot_job *job, size_t language, size_t at, glot_error *err)
+{
+    glot_gate_accuracy accuracy;
+    if (job->model->config.gate.n_layers == 0)
+        return GLOT_OK;
+    GLOT_TRY(glot_gate_accuracy_measure(&accuracy, job->model, job->valid, (int32_t)at, job->groups[language], ROUTING_TOKENS, err));
+    json_t *after = json_object();
+    for (int i = 0; i < GLOT_N_GATE_POSITIONS; i++) {
+        char position[24];
+        snprintf(position, sizeof position, "%" PRId64, glot_gate_positions[i]);
+        json_object_set_new(after, position, share_json(accuracy.after[i]));
+    }
+    json_object_set_new(entry, "gate_accuracy", json_pack("{s:o, s:o}", "after", after, "all", share_json(accuracy.all)));
+    return GLOT_OK;
+}
+
 glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err)
 {
     const glot_model_config *c = &job->model->config;
@@ -166,7 +190,9 @@ glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err)
             continue;
         GLOT_TRY_OUT(glot_routing_shares(shares, p0, job->model, job->valid, (int32_t)at, ROUTING_TOKENS, err));
         GLOT_TRY_OUT(glot_exact_share_measure(&exact, job->model, job->valid, (int32_t)at, (uint64_t)job->recipe->eval.max_tokens, err));
-        json_object_set_new(routing, job->recipe->languages[i].name, routing_json(c, shares, p0, &exact));
+        json_t *entry = routing_json(c, shares, p0, &exact);
+        json_object_set_new(routing, job->recipe->languages[i].name, entry);
+        GLOT_TRY_OUT(put_gate_accuracy(entry, job, i, at, err));
     }
     *out = json_incref(routing);
 out:

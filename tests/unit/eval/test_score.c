@@ -1,6 +1,7 @@
 /* test_score.c: bits per byte against a plain loop that feeds one token after the other; windows, what stands
  * in front of them, the limit of tokens, and that the sum does not depend on what shares a pass. */
 #include "eval/eval.h"
+#include "expand/gates.h"
 #include "unit/byte_model.h"
 
 #include <math.h>
@@ -183,7 +184,7 @@ static void test_cancelled(void **state)
 
 /* ---- token stores ---- */
 
-static char folder[] = "/tmp/glot-score-XXXXXX";
+static char folder[32];
 
 static glot_token_store *build_store(void)
 {
@@ -192,6 +193,7 @@ static glot_token_store *build_store(void)
     glot_tokenizer *t = NULL;
     glot_token_store *store = NULL;
     glot_corpus_options options = glot_corpus_options_default();
+    strcpy(folder, "/tmp/glot-score-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(text, sizeof text, "%s/a.txt", folder);
     snprintf(other, sizeof other, "%s/b.txt", folder);
@@ -232,6 +234,26 @@ static void test_max_tokens(void **state)
     OK(glot_dir_remove(folder, &err));
 }
 
+/* A gate of zeros always says class 1: wrong for the old language, right for the new one. No document has 16 tokens. */
+static void test_gate_accuracy(void **state)
+{
+    (void)state;
+    static const int32_t layer = 0;
+    glot_token_store *store = build_store();
+    glot_gate_config gate;
+    OK(glot_gates_listed(&gate, &model->config, &layer, 1, &err));
+    OK(glot_gates_add(model, &gate, 1, &err));
+    be->zero(be, &model->layers[0].language_gate->weight);
+    for (int32_t language = 0; language < 2; language++) {
+        glot_gate_accuracy found;
+        OK(glot_gate_accuracy_measure(&found, model, store, language, language, 1000, &err));
+        assert_true(found.all == language && found.after[0] == language && found.after[1] == language);
+        assert_true(isnan(found.after[2]) && isnan(found.after[3]));
+    }
+    glot_token_store_close(store);
+    OK(glot_dir_remove(folder, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +264,7 @@ int main(void)
         cmocka_unit_test(test_lengths_out_of_range),
         cmocka_unit_test(test_cancelled),
         cmocka_unit_test(test_max_tokens),
+        cmocka_unit_test(test_gate_accuracy),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

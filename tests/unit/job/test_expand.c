@@ -718,6 +718,31 @@ static json_t *gated_layers(const char *output)
     return layers;
 }
 
+/* Every language has a share of right decisions over all its tokens. */
+static void expect_gate_accuracy(const char *output)
+{
+    glot_error err = {0};
+    json_t *results = NULL, *entry;
+    const char *language;
+    char path[64];
+    snprintf(path, sizeof path, "%s/results.json", output);
+    OK(glot_json_load_file(&results, in_root(path), &err));
+    assert_true(json_object_size(json_object_get(results, "routing")) >= 2);
+    json_object_foreach(json_object_get(results, "routing"), language, entry) {
+        const json_t *accuracy = json_object_get(entry, "gate_accuracy");
+        double all = json_number_value(json_object_get(accuracy, "all")); /* 0 too where it is missing */
+        assert_true(json_is_number(json_object_get(accuracy, "all")) && all >= 0.0 && all <= 1.0);
+        assert_int_equal(json_object_size(json_object_get(accuracy, "after")), 4);
+    }
+    json_decref(results);
+    char *html = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/report.html", output);
+    OK(glot_file_read(&html, &size, in_root(path), 1 << 24, &err));
+    assert_non_null(strstr(html, "<h2>Language gates</h2>"));
+    glot_free(html);
+}
+
 /* Language gates in the most similar layers, or in those listed; trained in the review alone, through kills and stops. */
 static void test_gated(void **state)
 {
@@ -729,6 +754,7 @@ static void test_gated(void **state)
     assert_int_equal(json_array_size(layers), 2); /* layer 1 has no router */
     assert_int_equal(json_integer_value(json_array_get(layers, 1)), 2);
     json_decref(layers);
+    expect_gate_accuracy("gates");
     o.output = "k";
     o.cancel_phase = 2;
     o.cancel_step = 3;
