@@ -6,6 +6,9 @@
 #include "expand/upcycle.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+enum { MAX_STEPS = 64 };
 
 glot_bench_train_options glot_bench_train_options_default(void)
 {
@@ -37,14 +40,18 @@ static glot_trainable trainable_of(const glot_bench_train_options *o)
     return o->phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : o->n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
 }
 
-static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glot_error *err)
+static glot_status expand(glot_model *m, const glot_bench_train_options *o, glot_error *err)
 {
     int32_t n_experts[GLOT_MAX_LAYERS];
     for (int64_t l = 0; l < m->config.n_layers; l++)
         n_experts[l] = o->n_experts;
     glot_upcycle_settings settings = {.top_k = o->top_k, .seed = o->seed};
-    if (o->n_experts > 1)
-        GLOT_TRY(glot_upcycle(m, n_experts, &settings, err));
+    return o->n_experts > 1 ? glot_upcycle(m, n_experts, &settings, err) : GLOT_OK;
+}
+
+static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glot_error *err)
+{
+    GLOT_TRY(expand(m, o, err));
     GLOT_TRY(glot_set_trainable(m, trainable_of(o), err));
     return glot_model_allocate_grads(m, err);
 }
@@ -55,27 +62,57 @@ static int compare_doubles(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* One step to warm up, then the timed ones. */
-static glot_status time_steps(glot_bench_train_result *out, glot_trainer *t, int64_t n_steps, const glot_cancel *cancel,
-                              glot_error *err)
+/* One piece of the work that is timed; *seconds: how long it took. */
+typedef glot_status work_unit(void *context, double *seconds, glot_error *err);
+
+static glot_status train_unit(void *context, double *seconds, glot_error *err)
 {
-    double seconds[64];
     glot_step_report report;
-    GLOT_TRY(glot_trainer_step(t, &report, err));
+    GLOT_TRY(glot_trainer_step(context, &report, err));
+    *seconds = report.seconds;
+    return GLOT_OK;
+}
+
+static void fill_phases(glot_bench_train_result *out, const glot_timing *timing, double seconds, int64_t n)
+{
+    double sum = 0;
+    for (int i = 0; timing && i < GLOT_N_TIMED; i++) {
+        out->phases[i] = glot_timing_seconds(timing, (glot_timed)i) / (double)n;
+        sum += out->phases[i];
+    }
+    if (timing)
+        out->phases[GLOT_TIMED_DATA] += seconds / (double)n - sum;
+}
+
+/* Once to warm up, then the timed times. */
+static glot_status time_units(glot_bench_train_result *out, work_unit *unit, void *context, const glot_model_config *config,
+                              const glot_bench_train_options *o, const glot_cancel *cancel, glot_error *err)
+{
+    double seconds[MAX_STEPS], all = 0, tokens = (double)(o->batch * o->length);
+    GLOT_TRY(unit(context, &seconds[0], err));
     uint64_t heap_calls = glot_heap_calls();
     int64_t n = 0;
-    while (n < n_steps && !glot_cancelled(cancel)) {
-        GLOT_TRY(glot_trainer_step(t, &report, err));
-        seconds[n++] = report.seconds;
+    if (o->timing)
+        glot_timing_start(o->timing, config);
+    while (n < o->steps && !glot_cancelled(cancel)) {
+        GLOT_TRY(unit(context, &seconds[n], err));
+        all += seconds[n++];
     }
     if (n == 0)
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped before the first timed step");
     out->heap_calls = glot_heap_calls() - heap_calls;
+    fill_phases(out, o->timing, all, n);
     qsort(seconds, (size_t)n, sizeof *seconds, compare_doubles);
-    double tokens = (double)(t->settings.batch * t->settings.length);
     out->seconds_per_step = seconds[n / 2];
     out->tokens_per_s = tokens / seconds[n / 2];
     out->best_tokens_per_s = tokens / seconds[0];
+    return GLOT_OK;
+}
+
+static glot_status check_steps(const glot_bench_train_options *o, glot_error *err)
+{
+    if (o->steps < 1 || o->steps > MAX_STEPS)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " steps are outside 1 to %d", o->steps, MAX_STEPS);
     return GLOT_OK;
 }
 
@@ -83,8 +120,7 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
                              const glot_cancel *cancel, glot_error *err)
 {
     static const int32_t groups[2] = {0, 1};
-    if (o->steps < 1 || o->steps > 64)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " steps are outside 1 to 64", o->steps);
+    GLOT_TRY(check_steps(o, err));
     *out = (glot_bench_train_result){0};
     GLOT_TRY(prepare(m, o, err));
     glot_train_settings s = glot_train_settings_default(o->phase);
@@ -102,7 +138,76 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     t->next_block = random_block;
     t->next_block_user = &text;
     out->flops_per_token = cost.flops_per_token;
-    glot_status status = time_steps(out, t, o->steps, cancel, err);
+    glot_status status = time_units(out, train_unit, t, &m->config, o, cancel, err);
     glot_trainer_free(t);
+    return status;
+}
+
+/* ---- forward ---- */
+
+typedef struct scoring {
+    const glot_model *model;
+    glot_workspace *ws;
+    float *nll; /* [batch * length] */
+} scoring;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static glot_status forward_unit(void *context, double *seconds, glot_error *err)
+{
+    scoring *s = context;
+    double start = now();
+    (void)err;
+    glot_model_forward(s->model, s->ws, NULL);
+    glot_model_nll(s->model, s->ws, s->nll);
+    *seconds = now() - start;
+    return GLOT_OK;
+}
+
+/* Random ids; each token's target is the next one. */
+static glot_status load_random(glot_workspace *ws, const glot_bench_train_options *o, glot_error *err)
+{
+    int64_t n = o->batch * o->length;
+    int32_t *numbers;
+    glot_rng rng = glot_rng_seed(o->seed, 7);
+    GLOT_TRY(glot_new(&numbers, (size_t)(2 * n + 1 + 4 * o->batch), sizeof *numbers, "the ids of a benchmark", err));
+    int32_t *ids = numbers, *positions = ids + n + 1, *segments = positions + n;
+    for (int64_t i = 0; i <= n; i++)
+        ids[i] = (int32_t)glot_rng_below(&rng, (uint32_t)ws->model->config.vocab_size);
+    for (int64_t i = 0; i < n; i++)
+        positions[i] = (int32_t)(i % o->length);
+    for (int64_t i = 0; i < 4 * o->batch; i++)
+        segments[i] = (int32_t)(i % 2 ? o->length : i / 4 * o->length);
+    glot_batch batch = {.n_tokens = n, .ids = ids, .positions = positions, .n_segments = o->batch, .segments = segments,
+                        .targets = ids + 1};
+    glot_status status = glot_workspace_load(ws, &batch, err);
+    glot_free(numbers);
+    return status;
+}
+
+glot_status glot_bench_forward(glot_bench_train_result *out, glot_model *m, const glot_bench_train_options *o,
+                               const glot_cancel *cancel, glot_error *err)
+{
+    int64_t n = o->batch * o->length;
+    scoring s = {.model = m};
+    glot_cost cost;
+    glot_status status = GLOT_OK;
+    GLOT_TRY(check_steps(o, err));
+    *out = (glot_bench_train_result){0};
+    GLOT_TRY(expand(m, o, err));
+    GLOT_TRY_OUT(glot_new(&s.nll, (size_t)n, sizeof *s.nll, "the losses of a benchmark", err));
+    GLOT_TRY_OUT(glot_workspace_create(&s.ws, m, GLOT_WORKSPACE_INFER, n, o->length, o->length, err));
+    GLOT_TRY_OUT(load_random(s.ws, o, err));
+    GLOT_TRY_OUT(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, o->length, err));
+    out->flops_per_token = cost.forward_flops_per_token;
+    GLOT_TRY_OUT(time_units(out, forward_unit, &s, &m->config, o, cancel, err));
+out:
+    glot_workspace_free(s.ws);
+    glot_free(s.nll);
     return status;
 }

@@ -1,7 +1,9 @@
-/* bench_train.h: how fast a stage-1 or review step is: random weights and ids of a real shape, everything a step does included. */
+/* bench_train.h: how fast a stage-1 or review step is, or a forward pass with its loss: random weights and ids of a real shape, everything a step
+ * does included. */
 #ifndef GLOT_BENCH_BENCH_TRAIN_H
 #define GLOT_BENCH_BENCH_TRAIN_H
 
+#include "bench/timing.h"
 #include "train/train.h"
 
 typedef struct glot_bench_train_options {
@@ -10,6 +12,7 @@ typedef struct glot_bench_train_options {
     int64_t batch, micro_batch, length; /* 4 x 256 */
     int64_t steps;              /* timed, after one that is not */
     uint64_t seed;
+    glot_timing *timing;        /* of the model's backend; NULL: no phases are told */
 } glot_bench_train_options;
 glot_bench_train_options glot_bench_train_options_default(void);
 
@@ -18,6 +21,7 @@ typedef struct glot_bench_train_result {
     double best_tokens_per_s;   /* fastest step */
     double flops_per_token;     /* counted from shapes: glot_cost_of */
     double seconds_per_step;    /* median */
+    double phases[GLOT_N_TIMED]; /* mean seconds of a step; what is in no op counts as data */
     uint64_t heap_calls;        /* during the timed steps; must be 0 */
     glot_train_memory memory;
 } glot_bench_train_result;
@@ -25,5 +29,9 @@ typedef struct glot_bench_train_result {
 /* Runs on `m`, a dense model that is expanded here (create_random or opened). */
 glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const glot_bench_train_options *options,
                              const glot_cancel *cancel, glot_error *err);
+
+/* The same for scoring: forward pass and loss of batch x length tokens; no gradients, micro_batch means nothing. */
+glot_status glot_bench_forward(glot_bench_train_result *out, glot_model *m, const glot_bench_train_options *options,
+                               const glot_cancel *cancel, glot_error *err);
 
 #endif

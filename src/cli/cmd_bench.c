@@ -1,4 +1,4 @@
-/* cmd_bench.c: `glot bench train|review|tokenize`: tokens per second beside what this machine can do. */
+/* cmd_bench.c: `glot bench train|review|forward|tokenize`: tokens per second beside what this machine can do. */
 #include "base/memory.h"
 #include "bench/bench_train.h"
 #include "bench/shapes.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"WORK", .kind = GLOT_OPTION_CHOICE, .value = "train|review|tokenize", .is_argument = true, .is_required = true, .help = "what to time"},
+    {"WORK", .kind = GLOT_OPTION_CHOICE, .value = "train|review|forward|tokenize", .is_argument = true, .is_required = true, .help = "what to time"},
     {"shape", .kind = GLOT_OPTION_STRING, .value = "NAME", .initial = "smollm2-135m",
      .help = "smollm2-135m, qwen1.5-1.8b, llama-3.2-1b or llama-3.2-3b, with random weights"},
     {"model", .kind = GLOT_OPTION_STRING, .value = "MODEL", .help = "a dense model instead of a shape; tokenize: whose tokenizer, or a tokenizer.json"},
@@ -49,22 +49,63 @@ static double peak_bytes(const glot_backend *be)
     return bytes;
 }
 
-static glot_status print(const glot_cli *cli, const glot_backend *be, const glot_bench_train_result *r, glot_error *err)
+/* What this machine can do, and what the work asked of it. */
+typedef struct rates {
+    double flops, peak_flops, bytes, peak_bytes; /* a second */
+} rates;
+
+static rates rates_of(const glot_backend *be, const glot_bench_train_result *r)
 {
-    double peak = glot_cpu_peak_flops(be), bytes = peak_bytes(be);
-    double flops = r->tokens_per_s * r->flops_per_token;
     /* what the optimizer and the gradients alone must move in a step: g written and read, w, m, v read and written */
-    double moved = 8.0 * (double)r->memory.gradients / r->seconds_per_step;
-    if (cli->is_json)
-        return cli_json(json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:s, s:I}", "work",
-                                  glot_args_string(cli->args, "WORK"), "tokens_per_s", r->tokens_per_s, "best_tokens_per_s",
-                                  r->best_tokens_per_s, "seconds_per_step", r->seconds_per_step, "flops_per_token", r->flops_per_token,
-                                  "flops_per_s", flops, "peak_flops_per_s", peak, "bytes_per_s", moved, "peak_bytes_per_s", bytes,
-                                  "threads", be->n_threads, "isa", be->isa, "heap_calls", (json_int_t)r->heap_calls), err);
+    double moved = 8.0 * (double)r->memory.gradients;
+    return (rates){r->tokens_per_s * r->flops_per_token, glot_cpu_peak_flops(be), moved / r->seconds_per_step, peak_bytes(be)};
+}
+
+static json_t *phases_json(const glot_bench_train_result *r)
+{
+    json_t *phases = json_object();
+    for (int i = 0; i < GLOT_N_TIMED; i++)
+        json_object_set_new(phases, glot_timed_name((glot_timed)i), json_real(r->phases[i]));
+    return phases;
+}
+
+static glot_status print_json(const glot_cli *cli, const glot_backend *be, const glot_bench_train_result *r, const rates *x, glot_error *err)
+{
+    json_t *out = json_pack("{s:s, s:f, s:f, s:f, s:f}", "work", glot_args_string(cli->args, "WORK"), "tokens_per_s", r->tokens_per_s,
+                            "best_tokens_per_s", r->best_tokens_per_s, "seconds_per_step", r->seconds_per_step, "flops_per_token",
+                            r->flops_per_token);
+    json_t *machine = json_pack("{s:f, s:f, s:f, s:f, s:i, s:s, s:I, s:o}", "flops_per_s", x->flops, "peak_flops_per_s", x->peak_flops,
+                                "bytes_per_s", x->bytes, "peak_bytes_per_s", x->peak_bytes, "threads", be->n_threads, "isa", be->isa,
+                                "heap_calls", (json_int_t)r->heap_calls, "phases", phases_json(r));
+    json_object_update(out, machine);
+    json_decref(machine);
+    return cli_json(out, err);
+}
+
+static glot_status print_text(const glot_backend *be, const glot_bench_train_result *r, const rates *x, glot_error *err)
+{
+    double all = 0.0;
     GLOT_TRY(cli_printf(err, "%.1f tokens/s (%.2f s a step, best %.1f tokens/s), %d threads, %s\n", r->tokens_per_s, r->seconds_per_step,
                         r->best_tokens_per_s, be->n_threads, be->isa));
-    return cli_printf(err, "%.1f GFLOP/s of %.1f (%.0f %%), %.2f GFLOP a token; memory read %.1f GB/s at most\n", flops / 1e9, peak / 1e9,
-                      100.0 * flops / peak, r->flops_per_token / 1e9, bytes / 1e9);
+    GLOT_TRY(cli_printf(err, "%.1f GFLOP/s of %.1f (%.0f %%), %.2f GFLOP a token; memory read %.1f GB/s at most\n", x->flops / 1e9,
+                        x->peak_flops / 1e9, 100.0 * x->flops / x->peak_flops, r->flops_per_token / 1e9, x->peak_bytes / 1e9));
+    for (int i = 0; i < GLOT_N_TIMED; i++)
+        all += r->phases[i];
+    for (int i = 0; i < GLOT_N_TIMED; i++)
+        GLOT_TRY(cli_printf(err, "%18s %8.1f ms %5.1f %%\n", glot_timed_name((glot_timed)i), 1e3 * r->phases[i], 100.0 * r->phases[i] / all));
+    return GLOT_OK;
+}
+
+static glot_bench_train_options options_of(const glot_args *a)
+{
+    glot_bench_train_options o = glot_bench_train_options_default();
+    o.phase = strcmp(glot_args_string(a, "WORK"), "review") == 0 ? GLOT_PHASE_REVIEW : GLOT_PHASE_TRAIN;
+    o.n_experts = (int)glot_args_int(a, "experts");
+    o.top_k = (int)glot_args_int(a, "top-k");
+    o.batch = o.micro_batch = glot_args_int(a, "batch");
+    o.length = glot_args_int(a, "length");
+    o.steps = glot_args_int(a, "steps");
+    return o;
 }
 
 static glot_status run(const glot_cli *cli, glot_error *err)
@@ -73,24 +114,22 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     if (strcmp(glot_args_string(a, "WORK"), "tokenize") == 0)
         return cli_bench_tokenize(cli, err);
     glot_backend *be = NULL;
+    glot_timing *timing = NULL;
     glot_model *m = NULL;
     glot_bench_train_result r;
-    glot_bench_train_options o = glot_bench_train_options_default();
-    o.phase = strcmp(glot_args_string(a, "WORK"), "review") == 0 ? GLOT_PHASE_REVIEW : GLOT_PHASE_TRAIN;
-    o.n_experts = (int)glot_args_int(a, "experts");
-    o.top_k = (int)glot_args_int(a, "top-k");
-    o.batch = o.micro_batch = glot_args_int(a, "batch");
-    o.length = glot_args_int(a, "length");
-    o.steps = glot_args_int(a, "steps");
-    glot_status status = cli_backend_open(&be, cli, err);
-    if (status == GLOT_OK)
-        status = open_model(&m, be, a, err);
-    if (status == GLOT_OK)
-        status = glot_bench_train(&r, m, &o, cli->cancel, err);
-    if (status == GLOT_OK)
-        status = print(cli, be, &r, err);
+    glot_bench_train_options o = options_of(a);
+    bool is_forward = strcmp(glot_args_string(a, "WORK"), "forward") == 0;
+    glot_status status = GLOT_OK;
+    GLOT_TRY(cli_backend_open(&be, cli, err));
+    GLOT_TRY_OUT(glot_timing_create(&timing, be, err));
+    o.timing = timing;
+    GLOT_TRY_OUT(open_model(&m, glot_timing_backend(timing), a, err));
+    GLOT_TRY_OUT((is_forward ? glot_bench_forward : glot_bench_train)(&r, m, &o, cli->cancel, err));
+    rates x = rates_of(be, &r);
+    GLOT_TRY_OUT(cli->is_json ? print_json(cli, be, &r, &x, err) : print_text(be, &r, &x, err));
+out:
     glot_model_close(m);
-    glot_backend_close(be);
+    glot_backend_close(timing ? glot_timing_backend(timing) : be);
     return status;
 }
 

@@ -68,13 +68,22 @@ static double matrix_flops(const glot_model_config *c, const glot_param_id *id, 
     return 2.0 * products * uses_of(c, id) * (double)elements_of(c, id);
 }
 
-static double attention_flops(const glot_model_config *c, int64_t length, int64_t lowest)
+/* Adds a matrix's products to the totals. */
+static void add_matrix(glot_cost *out, const glot_model_config *c, const glot_param_id *id, glot_trainable what, int64_t lowest)
+{
+    out->flops_per_token += matrix_flops(c, id, what, lowest);
+    out->forward_flops_per_token += 2.0 * uses_of(c, id) * (double)elements_of(c, id);
+}
+
+static void add_attention(glot_cost *out, const glot_model_config *c, int64_t length, int64_t lowest)
 {
     double pairs = (double)length / 2.0 * (double)(c->n_heads * c->head_dim);
     double back = (double)(lowest < 0 ? c->n_layers : c->n_layers - lowest - 1);
     if (back < 0.0)
         back = 0.0;
-    return 2.0 * pairs * (2.0 * (double)c->n_layers + 5.0 * back); /* scores, values; backward: scores again, dP, dQ, dK, dV */
+    double forward = 2.0 * pairs * 2.0 * (double)c->n_layers; /* scores, values */
+    out->flops_per_token += forward + 2.0 * pairs * 5.0 * back; /* scores again, dP, dQ, dK, dV */
+    out->forward_flops_per_token += forward;
 }
 
 glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_trainable what, int64_t length, glot_error *err)
@@ -90,13 +99,13 @@ glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_traina
         out->n_new += is_new(c, &ids[i]) ? elements : 0;
         out->n_trained += is_trained(c, &ids[i], what) ? elements : 0;
         if (is_product(&ids[i]))
-            out->flops_per_token += matrix_flops(c, &ids[i], what, lowest);
+            add_matrix(out, c, &ids[i], what, lowest);
     }
     if (c->has_tied_embeddings) { /* the head is the embedding's matrix */
         glot_param_id head = {GLOT_ROLE_EMBEDDING, -1, -1};
-        out->flops_per_token += matrix_flops(c, &head, what, lowest);
+        add_matrix(out, c, &head, what, lowest);
     }
-    out->flops_per_token += attention_flops(c, length, lowest);
+    add_attention(out, c, length, lowest);
     glot_free(ids);
     return GLOT_OK;
 }

@@ -60,7 +60,7 @@ const char *const *glot_cpu_isas(void)
 static glot_status cpu_alloc(glot_backend *be, void **addr, size_t bytes, const char *what, glot_error *err)
 {
     (void)be;
-    size_t alignment = bytes >= 8 * huge_page ? huge_page : ALIGNMENT, padded;
+    size_t alignment = bytes >= huge_page ? huge_page : ALIGNMENT, padded;
     if (!glot_size_add(&padded, bytes, alignment + sizeof(void *)))
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for %s (%zu bytes)", what, bytes);
     char *block;

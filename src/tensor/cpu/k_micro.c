@@ -40,6 +40,12 @@ static inline vn vn_add(vn a, vn b)
 
 enum { LANES = GLOT_TILE_COLS / 2 };
 
+/* Where the next packed tile of a lies (or something else, or nothing): into the level 2 cache. */
+static inline void fetch_ahead(const float *a, size_t floats)
+{
+    __builtin_prefetch((const void *)((uintptr_t)a + floats * sizeof *a), 0, 2);
+}
+
 /* clang-format off */
 #define ROWS_1(X) X(0);
 #define ROWS_2(X) ROWS_1(X) X(1);
@@ -56,6 +62,10 @@ enum { LANES = GLOT_TILE_COLS / 2 };
 #define ROWS_13(X) ROWS_12(X) X(12);
 #define ROWS_14(X) ROWS_13(X) X(13);
 
+/* c arrives while the sums are made. */
+#define TILE_FETCH(row)                                                                                      \
+    __builtin_prefetch(c + row * c_step, 1);                                                                 \
+    __builtin_prefetch(c + row * c_step + LANES, 1)
 #define TILE_ZERO(row) vn low##row = vn_zero(), high##row = vn_zero()
 #define TILE_LOAD(row)                                                                                       \
     low##row = vn_load(c + row * c_step);                                                                    \
@@ -81,12 +91,14 @@ enum { LANES = GLOT_TILE_COLS / 2 };
     {                                                                                                        \
         enum { row_step = ROW_STEP };                                                                        \
         (void)a_step;                                                                                        \
+        ROWS_##rows(TILE_FETCH);                                                                             \
         ROWS_##rows(TILE_ZERO);                                                                              \
         if (mode == GLOT_MICRO_CONTINUE) {                                                                   \
             ROWS_##rows(TILE_LOAD);                                                                          \
         }                                                                                                    \
         for (; k > 0; k--) {                                                                                 \
             vn b_low = vn_load(b), b_high = vn_load(b + LANES), x;                                           \
+            fetch_ahead(a, GLOT_PANEL * rows);                                                               \
             ROWS_##rows(TILE_STEP);                                                                          \
             a += K_STEP;                                                                                     \
             b += GLOT_TILE_COLS;                                                                             \
