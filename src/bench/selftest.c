@@ -35,11 +35,20 @@ static void compare(glot_selftest_cell *cell, glot_backend *be, run_op run, cons
     bench_release(&b);
 }
 
-/* One op on every instruction set: cells [n_isas]. */
+static void set_products(glot_dtype products, glot_backend *ref, const cpu_pair *cpus, size_t n_isas)
+{
+    ref->products = products;
+    for (size_t k = 0; k < 2 * n_isas; k++)
+        cpus[k / 2].be[k % 2]->products = products;
+}
+
+/* One op on every instruction set, with products in float32 and in bf16: cells [n_isas]. */
 static void check_op(glot_selftest_cell *cells, const glot_op_case *op, glot_backend *ref, const cpu_pair *cpus, size_t n_isas)
 {
-    for (int i = 0; i < N_SIZES * N_VARIANTS; i++) {
-        run_size s = sizes[i / N_VARIANTS];
+    enum { N_RUNS = N_SIZES * N_VARIANTS };
+    for (int i = 0; i < 2 * N_RUNS; i++) {
+        run_size s = sizes[i % N_RUNS / N_VARIANTS];
+        set_products(i < N_RUNS ? GLOT_F32 : GLOT_BF16, ref, cpus, n_isas);
         s.variant = i % N_VARIANTS;
         bench expected = bench_start(ref, SEED);
         op->run(&expected, &s);

@@ -39,7 +39,9 @@ typedef struct timed_call {
 
 static timed_call call_begin(glot_backend *be, glot_timed phase)
 {
-    return (timed_call){(glot_timing *)be, phase, now()};
+    glot_timing *t = (glot_timing *)be;
+    t->inner->products = be->products;
+    return (timed_call){t, phase, now()};
 }
 
 static void call_end(const timed_call *call)
@@ -80,6 +82,10 @@ static glot_timed phase_of_weight(const glot_backend *be, const glot_tensor *w)
 #define PHASE_swiglu_backward GLOT_TIMED_ACTIVATION
 #define PHASE_router_topk GLOT_TIMED_ROUTER
 #define PHASE_router_topk_backward GLOT_TIMED_ROUTER
+#define PHASE_gate_input GLOT_TIMED_ROUTER
+#define PHASE_gate_input_backward GLOT_TIMED_ROUTER
+#define PHASE_gate_decide GLOT_TIMED_ROUTER
+#define PHASE_gate_loss GLOT_TIMED_ROUTER
 #define PHASE_dispatch GLOT_TIMED_DISPATCH
 #define PHASE_grouped_linear GLOT_TIMED_EXPERTS
 #define PHASE_grouped_linear_backward_input GLOT_TIMED_EXPERTS
@@ -92,6 +98,7 @@ static glot_timed phase_of_weight(const glot_backend *be, const glot_tensor *w)
 #define PHASE_cross_entropy GLOT_TIMED_LOGITS
 #define PHASE_log_softmax GLOT_TIMED_LOGITS
 #define PHASE_sum GLOT_TIMED_OPTIMIZER
+#define PHASE_unit_sum GLOT_TIMED_NORMS
 #define PHASE_adamw GLOT_TIMED_OPTIMIZER
 
 /* In the body `be` is the inner backend, so that an op's own arguments can be handed on as they are. */

@@ -21,7 +21,7 @@ static const struct {
 } variables[] = {
     {"GLOT_CACHE", "where fetched models are kept (default ~/.cache/glot)"},
     {"GLOT_THREADS", "threads to work with where --threads is not given"},
-    {"GLOT_ISA", "instruction set of the CPU kernels: portable, avx2, avx512 (default: the best there is)"},
+    {"GLOT_ISA", "instruction set of the CPU kernels: portable, avx2, avx512, avx512_bf16 (default: the best there is)"},
     {"GLOT_DEVICE", "what runs models where --device is not given"},
     {"NO_COLOR", "no colours on a terminal"},
 };

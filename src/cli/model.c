@@ -14,9 +14,10 @@ glot_status cli_backend_open(glot_backend **out, const glot_cli *cli, glot_error
         return GLOT_FAIL(err, GLOT_UNSUPPORTED, "device 'cuda' is not in this build, expected auto or cpu");
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "device '%s' is unknown, expected auto, cpu or cuda", device);
-    if (strcmp(dtype, "float32") != 0)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "dtype '%s' is not in this build, expected float32", dtype);
-    return glot_cpu_backend_create(out, cli->threads, NULL, err);
+    GLOT_TRY(glot_cpu_backend_create(out, cli->threads, NULL, err));
+    if (strcmp(dtype, "bf16") == 0)
+        (*out)->products = GLOT_BF16;
+    return GLOT_OK;
 }
 
 /* The languages of every group, separated by commas. The caller releases. */

@@ -98,6 +98,14 @@ static bool is_gated(const glot_moe_weights *w, const glot_moe_paths *paths)
     return w->language_gate && paths->documents;
 }
 
+/* The products of routers and gates are never in bf16 (DESIGN). Gives back what the others are in. */
+static glot_dtype float32_products(glot_backend *be)
+{
+    glot_dtype products = be->products;
+    be->products = be->real;
+    return products;
+}
+
 /* Every token has logits and probabilities, the LPR loss needs them; one that the gate or the exact path sends past
  * the router has no choice of experts. */
 static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
@@ -105,12 +113,14 @@ static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights
 {
     const glot_tensor *is_original = paths->is_exact;
     glot_tensor decisions;
+    glot_dtype products = float32_products(be);
     if (is_gated(w, paths)) {
         decisions = glot_tensor_prefix_1d(&scratch->is_original, v->n_tokens);
         glot_gate_forward(be, &decisions, x, w, acts, scratch, paths);
         is_original = &decisions;
     }
     glot_op_linear(be, &v->logits, x, w->router, NULL);
+    be->products = products;
     glot_op_router_topk(be, &v->probs, &v->ids, &v->weights, &v->logits, is_original);
     glot_op_dispatch(be, &v->plan, &v->ids);
 }
@@ -195,10 +205,12 @@ void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tenso
     glot_op_router_topk_backward(be, &d_logits, &d_weights, &v.weights, &v.ids);
     if (losses)
         router_losses(be, &d_logits, &v, losses);
+    glot_dtype products = float32_products(be);
     if (w->d_router)
         glot_op_linear_backward_weight(be, w->d_router, &d_logits, x);
     if (is_dx_needed)
         glot_op_linear_backward_input(be, dx, &d_logits, w->router, true);
     if (losses && losses->gate_scale != 0.0 && is_gated(w, paths))
         glot_gate_backward(be, is_dx_needed ? dx : NULL, x, w, acts, scratch, paths, losses);
+    be->products = products;
 }

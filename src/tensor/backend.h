@@ -54,8 +54,10 @@ typedef struct glot_limits {
 
 struct glot_backend {
     const char *name;  /* "cpu", "ref_f32", "ref_f64" */
-    const char *isa;   /* "portable", "avx2", "avx512"; "" where it means nothing */
+    const char *isa;   /* of glot_cpu_isas; "" where it means nothing */
     glot_dtype real;   /* type of activations, gradients, trained weights: F32 or F64 */
+    glot_dtype products; /* F32, or BF16: what the operands of linear and grouped products are rounded to (ops.inc); F32 at first, may be set
+                            between ops, and means nothing where `real` is F64 */
     int n_threads;
     const glot_ops *ops;
 
@@ -87,8 +89,11 @@ struct glot_backend {
 /* The CPU: threads 0 = every core this process may use; isa NULL = $GLOT_ISA or the best the processor has; a name it does not have is
  * GLOT_BAD_ARGUMENT. */
 glot_status glot_cpu_backend_create(glot_backend **out, int threads, const char *isa, glot_error *err);
-/* Instruction sets this processor can run, best last, NULL-terminated static list: "portable", "avx2", "avx512". */
+/* Instruction sets this processor can run, best last, NULL-terminated static list: "portable", "avx2", "avx512",
+ * "avx512_bf16" (the same, with instructions for products in bf16: others compute these with the same bits, but slowly). */
 const char *const *glot_cpu_isas(void);
+/* Has the processor instructions for products in bf16? */
+bool glot_cpu_has_bf16(void);
 /* Cores this process may use (affinity and cgroup). */
 int glot_cpu_count(void);
 /* The specification in plain C, one thread: F32 (in the law's order of summation) or F64. */

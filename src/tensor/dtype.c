@@ -90,6 +90,13 @@ uint16_t glot_f32_to_bf16(float value)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
 
+uint16_t glot_f32_to_bf16_operand(float value)
+{
+    uint32_t bits = float_to_bits(value);
+    bool is_subnormal = (bits & 0x7f800000u) == 0;
+    return is_subnormal ? (uint16_t)(bits >> 16 & 0x8000u) : glot_f32_to_bf16(value);
+}
+
 float glot_f16_to_f32(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16;

@@ -44,5 +44,7 @@ float glot_f16_to_f32(uint16_t half);
 uint16_t glot_f32_to_f16(float value);
 float glot_bf16_to_f32(uint16_t bits);
 uint16_t glot_f32_to_bf16(float value);
+/* As products in bf16 take their operands: the same, but a subnormal number becomes 0 of its sign. */
+uint16_t glot_f32_to_bf16_operand(float value);
 
 #endif

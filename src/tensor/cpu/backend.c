@@ -16,7 +16,7 @@ static const size_t huge_page = (size_t)2 << 20;
 
 extern const glot_ops glot_ops_cpu_portable;
 #if GLOT_N_ISAS > 1
-extern const glot_ops glot_ops_cpu_avx2, glot_ops_cpu_avx512;
+extern const glot_ops glot_ops_cpu_avx2, glot_ops_cpu_avx512, glot_ops_cpu_avx512_bf16;
 #endif
 
 typedef struct isa_row {
@@ -29,6 +29,7 @@ static const isa_row isa_rows[] = {
 #if GLOT_N_ISAS > 1
     {"avx2", &glot_ops_cpu_avx2},
     {"avx512", &glot_ops_cpu_avx512},
+    {"avx512_bf16", &glot_ops_cpu_avx512_bf16},
 #endif
 };
 
@@ -42,7 +43,10 @@ static int isa_count(void)
         return 1;
     bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return has_avx512 ? 3 : 2;
+    if (!has_avx512)
+        return 2;
+    bool has_bf16 = __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVX512BF16);
+    return has_bf16 ? 4 : 3;
 #else
     return 1;
 #endif
@@ -50,9 +54,16 @@ static int isa_count(void)
 
 const char *const *glot_cpu_isas(void)
 {
-    static const char *const lists[3][4] = {
-        {"portable", NULL}, {"portable", "avx2", NULL}, {"portable", "avx2", "avx512", NULL}};
+    static const char *const lists[4][5] = {{"portable", NULL},
+                                            {"portable", "avx2", NULL},
+                                            {"portable", "avx2", "avx512", NULL},
+                                            {"portable", "avx2", "avx512", "avx512_bf16", NULL}};
     return lists[isa_count() - 1];
+}
+
+bool glot_cpu_has_bf16(void)
+{
+    return isa_count() == 4;
 }
 
 /* The heap gives 16-byte alignment: the block starts at a multiple of 64, or of a huge page where it is
@@ -255,13 +266,15 @@ static glot_status choose_isa(const isa_row **out, const char *name, glot_error 
             *out = &isa_rows[i];
             return GLOT_OK;
         }
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', but this processor has only %s%s%s", source, name,
-                     isa_rows[0].name, n > 1 ? ", avx2" : "", n > 2 ? ", avx512" : "");
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', but this processor has only %s%s%s%s", source,
+                     name, isa_rows[0].name, n > 1 ? ", avx2" : "", n > 2 ? ", avx512" : "",
+                     n > 3 ? ", avx512_bf16" : "");
 }
 
 static const glot_backend cpu_methods = {
     .name = "cpu",
     .real = GLOT_F32,
+    .products = GLOT_F32,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .upload = cpu_upload,

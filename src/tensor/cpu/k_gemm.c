@@ -3,7 +3,8 @@
  *   c [m, n] = start + sum over k of a(i, k) b(k, j),   start: 0, or what c holds
  *
  * ORDER    Each output's sum runs over k from 0 upward with fused multiply-add from +0, in panels of 256, and
- *          the panels' sums are added to the start in order. Nothing else decides its bits: tiles, threads
+ *          the panels' sums are added to the start in order; in bf16 the same in steps of two elements
+ *          (ops.inc), 256 of them a panel. Nothing else decides its bits: tiles, threads
  * and the split of the work may be anything.
  *
  * SIDES    a is activations (float32), b weights or activations; either may have k along its rows or across:
@@ -27,6 +28,8 @@ typedef struct product {
     bool is_a_across, is_b_across;
     int64_t m, n, k;
     float *c; /* [m, n] */
+    bool is_bf16;   /* set by run: k then counts steps of two elements, */
+    int64_t length; /* of which there are so many */
     const glot_tensor *bias;
     bool is_added;
 } product;
@@ -87,13 +90,27 @@ static float *packed_tile(const slab *s, int64_t p, int64_t t)
     return s->packed + (p * s->n_tiles + t) * s->tile_floats;
 }
 
+/* In bf16: n_k steps from step k of a (rows `row` ..) or of b (columns), at most 16 of them. */
+static void pack_pairs(float *to, int64_t step, const product *p, bool is_a, int64_t row, int64_t rows, int64_t k,
+                       int64_t n_k)
+{
+    const glot_operand *from = is_a ? &p->a : &p->b;
+    int64_t first = 2 * k, n = least(2 * n_k, p->length - first);
+    if (is_a ? p->is_a_across : p->is_b_across)
+        GLOT_KERNEL(pack_pairs_across)(to, step, from, first, n, row, rows);
+    else
+        GLOT_KERNEL(pack_pairs_along)(to, step, from, row, rows, first, n);
+}
+
 static void pack_a(const slab *s, int64_t pack)
 {
     int64_t panel = pack / s->n_tiles, t = pack % s->n_tiles;
     int64_t k = s->first_k + panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
     int64_t row = part_start(s->rows, s->n_tiles, t), rows = part_start(s->rows, s->n_tiles, t + 1) - row;
     row += s->first_row;
-    if (s->p.is_a_across)
+    if (s->p.is_bf16)
+        pack_pairs(packed_tile(s, panel, t), rows, &s->p, true, row, rows, k, n_k);
+    else if (s->p.is_a_across)
         GLOT_KERNEL(pack_a_across)(packed_tile(s, panel, t), &s->p.a, k, n_k, row, rows);
     else
         GLOT_KERNEL(pack_a_along)(packed_tile(s, panel, t), &s->p.a, row, rows, k, n_k);
@@ -101,6 +118,10 @@ static void pack_a(const slab *s, int64_t pack)
 
 static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64_t k, int64_t n_k)
 {
+    for (int64_t j = 0; p->is_bf16 && j < cols; j += 16)
+        pack_pairs(to + j, GLOT_TILE_COLS, p, false, col + j, least(16, cols - j), k, n_k);
+    if (p->is_bf16)
+        return;
     if (p->is_b_across)
         GLOT_KERNEL(pack_b_across)(to, &p->b, k, n_k, col, cols);
     else
@@ -123,7 +144,7 @@ static void multiply_tiles(const slab *s, int64_t panel, int64_t first, int64_t 
     for (int64_t t = first; t < end; t++) {
         int64_t row = part_start(s->rows, s->n_tiles, t), rows = part_start(s->rows, s->n_tiles, t + 1) - row;
         float *c = p->c + (s->first_row + row) * p->n + col;
-        glot_micro *micro = GLOT_KERNEL(micro_across)[rows];
+        glot_micro *micro = p->is_bf16 ? GLOT_KERNEL(micro_pairs)[rows] : GLOT_KERNEL(micro_across)[rows];
         if (cols == GLOT_TILE_COLS)
             micro(n_k, packed_tile(s, panel, t), rows, b, c, p->n, mode);
         else
@@ -253,7 +274,7 @@ static void run_batch(const glot_backend *be, batch *b)
  * that is possible. */
 static void plan_tasks(slab *s, int n_threads)
 {
-    s->is_few = s->rows <= GLOT_FEW_ROWS && !s->p.is_b_across;
+    s->is_few = s->rows <= GLOT_FEW_ROWS && !s->p.is_b_across && !s->p.is_bf16;
     s->unit_cols = s->is_few ? GLOT_FEW_COLS : GLOT_TILE_COLS;
     int64_t units = parts(s->p.n, s->unit_cols), most = GLOT_GEMM_BLOCK_COLS / s->unit_cols;
     s->n_splits = 1;
@@ -315,6 +336,10 @@ static void run(const glot_backend *be, const gemm *g)
     b.n_floats = b.n_packs = b.n_tasks = b.work = 0;
     for (int i = 0; i < g->n_groups; i++) {
         product p = g->group(g->op, i);
+        p.length = p.k;
+        p.is_bf16 = be->products == GLOT_BF16;
+        if (p.is_bf16)
+            p.k = parts(p.length, 2);
         if (p.m <= 0 || p.n <= 0)
             continue;
         if (p.k <= 0)

@@ -7,7 +7,7 @@
 #include "tensor/cpu/micro.h"
 #include "tensor/cpu/v8.h"
 
-#if GLOT_ISA_LEVEL == 2
+#if GLOT_ISA_LEVEL >= 2
 typedef __m512 vn; /* half a row of a tile */
 #define vn_load _mm512_loadu_ps
 #define vn_store _mm512_storeu_ps
@@ -39,6 +39,29 @@ static inline vn vn_add(vn a, vn b)
 #endif
 
 enum { LANES = GLOT_TILE_COLS / 2 };
+
+/* sum + x_0 b_0, then + x_1 b_1, of pairs of bf16 numbers, the first in the high half (glot_bf16_fma). */
+#if GLOT_ISA_LEVEL == 3
+static inline vn vn_pairs(vn x, vn b, vn sum)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)b); /* the high halves first */
+}
+#else
+static vn vn_pairs(vn x, vn b, vn sum)
+{
+    uint32_t xs[LANES], bs[LANES];
+    float sums[LANES];
+    memcpy(xs, &x, sizeof xs);
+    memcpy(bs, &b, sizeof bs);
+    memcpy(sums, &sum, sizeof sums);
+    for (int i = 0; i < LANES; i++) {
+        sums[i] = glot_bf16_fma(glot_float_of_bits(xs[i] & 0xffff0000u), glot_float_of_bits(bs[i] & 0xffff0000u), sums[i]);
+        sums[i] = glot_bf16_fma(glot_float_of_bits(xs[i] << 16), glot_float_of_bits(bs[i] << 16), sums[i]);
+    }
+    memcpy(&sum, sums, sizeof sums);
+    return sum;
+}
+#endif
 
 /* Where the next packed tile of a lies (or something else, or nothing): into the level 2 cache. */
 static inline void fetch_ahead(const float *a, size_t floats)
@@ -74,6 +97,10 @@ static inline void fetch_ahead(const float *a, size_t floats)
     x = vn_set1(a + row * row_step);                                                                         \
     low##row = vn_fma(x, b_low, low##row);                                                                   \
     high##row = vn_fma(x, b_high, high##row)
+#define TILE_STEP_PAIRS(row)                                                                                 \
+    x = vn_set1(a + row * row_step);                                                                         \
+    low##row = vn_pairs(x, b_low, low##row);                                                                 \
+    high##row = vn_pairs(x, b_high, high##row)
 #define TILE_ADD_C(row)                                                                                      \
     low##row = vn_add(vn_load(c + row * c_step), low##row);                                                  \
     high##row = vn_add(vn_load(c + row * c_step + LANES), high##row)
@@ -85,7 +112,7 @@ static inline void fetch_ahead(const float *a, size_t floats)
     vn_store(c + row * c_step + LANES, high##row)
 
 /* ROW_STEP: distance of a's rows, a constant; K_STEP: of its steps. */
-#define TILE(name, rows, ROW_STEP, K_STEP)                                                                   \
+#define TILE(name, rows, STEP, ROW_STEP, K_STEP)                                                                   \
     static void name##_##rows(int64_t k, const float *a, int64_t a_step, const float *b, float *c,           \
                               int64_t c_step, glot_micro_mode mode)                                          \
     {                                                                                                        \
@@ -99,7 +126,7 @@ static inline void fetch_ahead(const float *a, size_t floats)
         for (; k > 0; k--) {                                                                                 \
             vn b_low = vn_load(b), b_high = vn_load(b + LANES), x;                                           \
             fetch_ahead(a, GLOT_PANEL * rows);                                                               \
-            ROWS_##rows(TILE_STEP);                                                                          \
+            ROWS_##rows(STEP);                                                                               \
             a += K_STEP;                                                                                     \
             b += GLOT_TILE_COLS;                                                                             \
         }                                                                                                    \
@@ -111,18 +138,19 @@ static inline void fetch_ahead(const float *a, size_t floats)
         ROWS_##rows(TILE_STORE);                                                                             \
     }
 
-#define TILE_PAIR(rows)                                                                                      \
-    TILE(across, rows, 1, a_step)                                                                            \
-    TILE(along, rows, GLOT_PANEL_STRIDE, 1)
+#define TILES(rows)                                                                                      \
+    TILE(across, rows, TILE_STEP, 1, a_step)                                                                 \
+    TILE(along, rows, TILE_STEP, GLOT_PANEL_STRIDE, 1)                                                       \
+    TILE(pairs, rows, TILE_STEP_PAIRS, 1, a_step)
 
-TILE_PAIR(1) TILE_PAIR(2) TILE_PAIR(3) TILE_PAIR(4) TILE_PAIR(5) TILE_PAIR(6)
-#if GLOT_ISA_LEVEL == 2
-TILE_PAIR(7) TILE_PAIR(8) TILE_PAIR(9) TILE_PAIR(10) TILE_PAIR(11) TILE_PAIR(12) TILE_PAIR(13) TILE_PAIR(14)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#if GLOT_ISA_LEVEL >= 2
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
 #endif
 
 #define TABLE_6(X) NULL, X##_1, X##_2, X##_3, X##_4, X##_5, X##_6
 #define TABLE_14(X) TABLE_6(X), X##_7, X##_8, X##_9, X##_10, X##_11, X##_12, X##_13, X##_14
-#if GLOT_ISA_LEVEL == 2
+#if GLOT_ISA_LEVEL >= 2
 #define TABLE TABLE_14
 #else
 #define TABLE TABLE_6
@@ -130,6 +158,7 @@ TILE_PAIR(7) TILE_PAIR(8) TILE_PAIR(9) TILE_PAIR(10) TILE_PAIR(11) TILE_PAIR(12)
 
 glot_micro *const GLOT_KERNEL(micro_across)[GLOT_TILE_ROWS + 1] = {TABLE(across)};
 glot_micro *const GLOT_KERNEL(micro_along)[GLOT_TILE_ROWS + 1] = {TABLE(along)};
+glot_micro *const GLOT_KERNEL(micro_pairs)[GLOT_TILE_ROWS + 1] = {TABLE(pairs)};
 /* clang-format on */
 
 void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int64_t k, const float *a,
@@ -144,34 +173,15 @@ void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int6
         memcpy(c + r * c_step, tile + r * GLOT_TILE_COLS, (size_t)cols * sizeof *c);
 }
 
-static const void *row_at(const glot_operand *from, int64_t row)
-{
-    row += from->first_row;
-    if (from->row_map) {
-        row = from->row_map[row];
-        if (from->row_divisor > 1)
-            row /= from->row_divisor;
-    }
-    size_t bytes = from->dtype == GLOT_F32 ? 4 : 2;
-    return (const char *)from->data + (size_t)(row * from->stride) * bytes;
-}
-
-/* Eight rows, the last one again for those that do not exist: their lanes are never kept. */
-static void rows_at(const void *rows[8], const glot_operand *from, int64_t row, int64_t n)
-{
-    for (int64_t i = 0; i < 8; i++)
-        rows[i] = row_at(from, row + (i < n ? i : n - 1));
-}
-
 void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
                                int64_t n)
 {
     /* Stores are 8 wide whatever `rows` is: each is cut to size by the next one. */
     const void *low[8], *high[8];
-    rows_at(low, from, row, rows < 8 ? rows : 8);
+    glot_operand_rows(low, from, row, rows < 8 ? rows : 8);
     bool is_wide = rows > 8;
     if (is_wide)
-        rows_at(high, from, row + 8, rows - 8);
+        glot_operand_rows(high, from, row + 8, rows - 8);
     for (int64_t k = 0; k < n; k += 8) {
         int64_t part = n - k < 8 ? n - k : 8;
         v8 x[8], y[8];
@@ -191,7 +201,7 @@ void GLOT_KERNEL(pack_a_across)(float *to, const glot_operand *from, int64_t row
                                 int64_t cols)
 {
     for (int64_t k = 0; k < n; k++) {
-        const float *x = (const float *)row_at(from, row + k) + first;
+        const float *x = (const float *)glot_operand_row(from, row + k) + first;
         v16_store(to, v16_load_n(x, cols));
         to += cols;
     }
@@ -203,7 +213,7 @@ static inline __attribute__((always_inline)) void pack_turned(float *to, const g
 {
     for (int64_t j = 0; j < cols; j += 8) {
         const void *rows[8];
-        rows_at(rows, from, row + j, cols - j);
+        glot_operand_rows(rows, from, row + j, cols - j);
         float *out = to + j;
         int64_t k = 0;
         for (; k + 8 <= n; k += 8) {
@@ -241,7 +251,7 @@ void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row
                                 int64_t cols)
 {
     for (int64_t k = 0; k < n; k++) {
-        const void *x = row_at(from, row + k);
+        const void *x = glot_operand_row(from, row + k);
         for (int64_t j = 0; j < cols; j += 16)
             v16_store(to + j, cols - j < 16 ? v16_load_as_n(from->dtype, x, first + j, cols - j)
                                             : v16_load_as(from->dtype, x, first + j));
@@ -287,7 +297,7 @@ static inline __attribute__((always_inline)) void few_groups(float *sums, int m,
     v8 sum[GLOT_FEW_COLS / 8][GLOT_FEW_ROWS];
     for (int g = 0; g < n_groups; g++) {
         int64_t before = 8 * g < cols ? 8 * g : cols - 1;
-        rows_at(rows[g], from, row + before, cols - before);
+        glot_operand_rows(rows[g], from, row + before, cols - before);
         for (int r = 0; r < m; r++)
             sum[g][r] = v8_zero();
     }

@@ -1,8 +1,8 @@
 /* kernel.h
  *
  * What every kernel file k_*.c of the CPU backend starts from. Each of these files is compiled once per
- * instruction set (see CMakeLists.txt here) with GLOT_ISA_NAME = portable, avx2 or avx512 and
- * GLOT_ISA_LEVEL = 0, 1, 2:
+ * instruction set (see CMakeLists.txt here) with GLOT_ISA_NAME = portable, avx2, avx512 or avx512_bf16
+ * and GLOT_ISA_LEVEL = 0, 1, 2, 3:
  *
  *     void GLOT_KERNEL(bias_backward)(glot_backend *be, const glot_tensor *db, const glot_tensor *dy)
  *     {

@@ -7,6 +7,9 @@
  * that is the order of summation of the whole program (DESIGN), so a caller cuts k at multiples of GLOT_PANEL
  * and has the sums of panels added in order.
  *
+ * In bf16 a step is two elements of k: where a number stands below there are two bf16 ones in its 32 bits, the
+ * first in the high half.
+ *
  *   b   [k, GLOT_TILE_COLS], one row behind the other; columns past the wanted ones may hold anything
  *   a   of rows 0 .. rows - 1 at step k:
  *         micro_across    a[k * a_step + row]             (packed, or columns of a matrix)
@@ -18,7 +21,7 @@
 
 #include "tensor/cpu/kernel.h"
 
-#if GLOT_ISA_LEVEL == 2
+#if GLOT_ISA_LEVEL >= 2
 enum { GLOT_TILE_ROWS = 14, GLOT_TILE_COLS = 32 };
 #else
 enum { GLOT_TILE_ROWS = 6, GLOT_TILE_COLS = 16 };
@@ -45,6 +48,7 @@ typedef void glot_micro(int64_t k, const float *a, int64_t a_step, const float *
 /* [rows], rows = 1 .. GLOT_TILE_ROWS */
 extern glot_micro *const GLOT_KERNEL(micro_across)[GLOT_TILE_ROWS + 1];
 extern glot_micro *const GLOT_KERNEL(micro_along)[GLOT_TILE_ROWS + 1];
+extern glot_micro *const GLOT_KERNEL(micro_pairs)[GLOT_TILE_ROWS + 1]; /* as micro_across, in bf16 */
 
 /* micro for a tile of which only `cols` columns exist in c. */
 void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int64_t k, const float *a,
@@ -60,6 +64,25 @@ typedef struct glot_operand {
     int row_divisor;
 } glot_operand;
 
+static inline const void *glot_operand_row(const glot_operand *from, int64_t row)
+{
+    row += from->first_row;
+    if (from->row_map) {
+        row = from->row_map[row];
+        if (from->row_divisor > 1)
+            row /= from->row_divisor;
+    }
+    size_t bytes = from->dtype == GLOT_F32 ? 4 : 2;
+    return (const char *)from->data + (size_t)(row * from->stride) * bytes;
+}
+
+/* Eight rows, the last one again for those that do not exist: their lanes are never kept. */
+static inline void glot_operand_rows(const void *rows[8], const glot_operand *from, int64_t row, int64_t n)
+{
+    for (int64_t i = 0; i < 8; i++)
+        rows[i] = glot_operand_row(from, row + (i < n ? i : n - 1));
+}
+
 /* to [n, rows] = elements first .. first + n of `rows` <= GLOT_TILE_ROWS rows (F32), turned. Writes at most
  * GLOT_PACK_SLACK floats more. */
 void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
@@ -74,6 +97,15 @@ void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row,
 /* to [n, GLOT_TILE_COLS] = elements first .. first + cols of the n rows from `row`, widened. */
 void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
                                 int64_t cols);
+
+/* Operands of a product in bf16, from any type: to [(n + 1) / 2, step] pairs, elements first .. first + n of
+ * `width` <= 16 rows, turned (along), or of the n rows from `row` elements first .. first + width, width <=
+ * step (across). Past an odd n there is a 0. At most GLOT_PACK_SLACK floats behind the last step are
+ * overwritten, and those between the width and a multiple of 8 (16 across). */
+void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
+                                   int64_t first, int64_t n);
+void GLOT_KERNEL(pack_pairs_across)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t n,
+                                    int64_t first, int64_t width);
 
 /* For so few rows of a that packing b would cost more than using it: sums [m, GLOT_FEW_COLS] = the sums over
  * n steps of a [n, m], m <= GLOT_FEW_ROWS, and of `cols` <= GLOT_FEW_COLS rows of b from `row`, elements

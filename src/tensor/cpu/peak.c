@@ -9,18 +9,22 @@ static const double try_seconds = 0.01;
 /* The two kernels of one instruction set. */
 typedef struct peak_kernels {
     double (*multiply_adds)(int64_t steps, float *out);
+    double (*pairs)(int64_t steps, float *out);
     float (*read)(const float *x, int64_t n);
 } peak_kernels;
 
 #define PEAK_KERNELS(isa)                                                                                    \
     double glot_peak_multiply_adds_##isa(int64_t steps, float *out);                                         \
+    double glot_peak_pairs_##isa(int64_t steps, float *out);                                                 \
     float glot_peak_read_##isa(const float *x, int64_t n);                                                   \
-    static const peak_kernels peak_##isa = {glot_peak_multiply_adds_##isa, glot_peak_read_##isa}
+    static const peak_kernels peak_##isa = {glot_peak_multiply_adds_##isa, glot_peak_pairs_##isa,            \
+                                            glot_peak_read_##isa}
 
 PEAK_KERNELS(portable);
 #if GLOT_N_ISAS > 1
 PEAK_KERNELS(avx2);
 PEAK_KERNELS(avx512);
+PEAK_KERNELS(avx512_bf16);
 #endif
 
 static const peak_kernels *kernels_of(const glot_backend *be)
@@ -32,6 +36,8 @@ static const peak_kernels *kernels_of(const glot_backend *be)
         return &peak_avx2;
     if (strcmp(be->isa, "avx512") == 0)
         return &peak_avx512;
+    if (strcmp(be->isa, "avx512_bf16") == 0)
+        return &peak_avx512_bf16;
 #endif
     return &peak_portable;
 }
@@ -44,13 +50,13 @@ static double now(void)
 }
 
 /* Seconds that all threads take for `steps` steps each; *count: multiply-adds. */
-static double multiply_add_seconds(const peak_kernels *kernels, int n_threads, int64_t steps, double *count)
+static double multiply_add_seconds(double (*kernel)(int64_t steps, float *out), int n_threads, int64_t steps, double *count)
 {
     double all = 0, start = now();
 #pragma omp parallel for num_threads(n_threads) schedule(static, 1) reduction(+ : all)
     for (int i = 0; i < n_threads; i++) {
         float out[GLOT_PEAK_FLOATS];
-        all += kernels->multiply_adds(steps, out);
+        all += kernel(steps, out);
     }
     *count = all;
     return now() - start;
@@ -61,12 +67,13 @@ double glot_cpu_peak_flops(const glot_backend *be)
     const peak_kernels *kernels = kernels_of(be);
     if (!kernels)
         return 0;
+    double (*kernel)(int64_t, float *) = be->products == GLOT_BF16 ? kernels->pairs : kernels->multiply_adds;
     double count, best = 0;
     int64_t steps = 1000;
-    while (multiply_add_seconds(kernels, be->n_threads, steps, &count) < try_seconds)
+    while (multiply_add_seconds(kernel, be->n_threads, steps, &count) < try_seconds)
         steps *= 2;
     for (int i = 0; i < TRIES; i++) {
-        double rate = 2 * count / multiply_add_seconds(kernels, be->n_threads, steps, &count);
+        double rate = 2 * count / multiply_add_seconds(kernel, be->n_threads, steps, &count);
         best = rate > best ? rate : best;
     }
     return best;

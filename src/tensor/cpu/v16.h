@@ -20,7 +20,8 @@
 #include "tensor/dtype.h"
 #include "tensor/mathf.h"
 
-#ifndef GLOT_ISA_LEVEL /* set by the build: 0 portable, 1 AVX2 + FMA + F16C, 2 AVX-512 F, BW, DQ, VL */
+#ifndef GLOT_ISA_LEVEL /* set by the build: 0 portable, 1 AVX2 + FMA + F16C, 2 AVX-512 F, BW, DQ, VL,
+                          3 with BF16 */
 #define GLOT_ISA_LEVEL 0
 #endif
 
@@ -34,7 +35,7 @@
  *   v16_select_lt(a, b, x, y) is a < b ? x : y, v16_select_eq(a, b, x, y) a == b ? x : y (both y for a NaN);
  *   v16_keep(a, n, fill) is a in the first n lanes and fill in the others;
  *   v16i_shift_left and v16i_shift_right (arithmetic) shift every lane by `by` bits. */
-#if GLOT_ISA_LEVEL == 2
+#if GLOT_ISA_LEVEL >= 2
 
 typedef __m512 v16;
 typedef __m512i v16i;

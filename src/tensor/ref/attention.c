@@ -36,7 +36,7 @@ static query query_at(attention_shape a, const int32_t *segment, int64_t i, int6
 static real weights_of(real *p, query at, const glot_tensor *q, const glot_tensor *k, int64_t d, real scale)
 {
     for (int64_t j = 0; j < at.n_keys; j++)
-        p[j] = scale * ref_dot(0, (ref_line){q, at.q, 1}, (ref_line){k, at.kv + j * at.step, 1}, d);
+        p[j] = scale * ref_dot((ref_sum){0}, (ref_line){q, at.q, 1}, (ref_line){k, at.kv + j * at.step, 1}, d);
     ref_softmax s = ref_softmax_of(p, at.n_keys);
     for (int64_t j = 0; j < at.n_keys; j++)
         p[j] = real_exp(p[j] - s.max);
@@ -83,9 +83,9 @@ static void query_backward(real *p, real *ds, query at, int64_t d, real scale, c
                            const glot_tensor *v)
 {
     real sum = weights_of(p, at, q, k, d, scale);
-    real mean = ref_dot(0, (ref_line){d_out, at.q, 1}, (ref_line){out, at.q, 1}, d);
+    real mean = ref_dot((ref_sum){0}, (ref_line){d_out, at.q, 1}, (ref_line){out, at.q, 1}, d);
     for (int64_t j = 0; j < at.n_keys; j++) {
-        real dp = ref_dot(0, (ref_line){d_out, at.q, 1}, (ref_line){v, at.kv + j * at.step, 1}, d);
+        real dp = ref_dot((ref_sum){0}, (ref_line){d_out, at.q, 1}, (ref_line){v, at.kv + j * at.step, 1}, d);
         p[j] = p[j] / sum;
         ds[j] = p[j] * (dp - mean) * scale;
     }

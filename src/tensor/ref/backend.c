@@ -152,6 +152,7 @@ glot_status glot_ref_backend_create(glot_backend **out, glot_dtype real, glot_er
     ref->base = (glot_backend){.name = real == GLOT_F32 ? "ref_f32" : "ref_f64",
                                .isa = "",
                                .real = real,
+                               .products = real,
                                .n_threads = 1,
                                .ops = real == GLOT_F32 ? &ref_f32_ops : &ref_f64_ops,
                                .alloc = ref_alloc,

@@ -63,7 +63,7 @@ static inline real real_fma(real a, real b, real c)
 #include "tensor/ops.inc"
 #undef GLOT_OP
 
-enum { REF_PANEL = 256, REF_LANES = 16 };
+enum { REF_PANEL = 256, REF_PANEL_BF16 = 512, REF_LANES = 16 };
 
 /* Elements of a tensor of reals; of a weight of any float dtype, widened exactly; of I32. */
 static inline real *reals(const glot_tensor *t)
@@ -105,17 +105,50 @@ typedef struct ref_line {
     int64_t first, step;
 } ref_line;
 
-/* start + the sum over i of a_i b_i, upward, in panels whose sums are added in order. */
-static inline real ref_dot(real start, ref_line a, ref_line b, int64_t n)
+/* A sum in the making: steps upward, in panels whose sums are added to the start in order. */
+typedef struct ref_sum {
+    real start, panel;
+    int64_t n; /* steps of this panel so far */
+    bool is_bf16;
+} ref_sum;
+
+static inline float ref_bf16(real value)
 {
-    for (int64_t panel = 0; panel < n; panel += REF_PANEL) {
-        int64_t end = panel + REF_PANEL < n ? panel + REF_PANEL : n;
-        real sum = 0;
-        for (int64_t i = panel; i < end; i++)
-            sum = real_fma(weight_at(a.t, a.first + i * a.step), weight_at(b.t, b.first + i * b.step), sum);
-        start += sum;
-    }
-    return start;
+    return glot_bf16_to_f32(glot_f32_to_bf16_operand((float)value));
+}
+
+static inline void ref_sum_end_panel(ref_sum *s)
+{
+    if (s->n == 0)
+        return;
+    if (s->is_bf16 && s->n % 2)
+        s->panel = (real)glot_bf16_fma(0, 0, (float)s->panel);
+    s->start += s->panel;
+    s->panel = 0;
+    s->n = 0;
+}
+
+static inline void ref_sum_step(ref_sum *s, real a, real b)
+{
+    if (s->n == (s->is_bf16 ? REF_PANEL_BF16 : REF_PANEL))
+        ref_sum_end_panel(s);
+    s->panel = s->is_bf16 ? (real)glot_bf16_fma(ref_bf16(a), ref_bf16(b), (float)s->panel) : real_fma(a, b, s->panel);
+    s->n++;
+}
+
+/* Of a product. Other sums start as (ref_sum){0}. */
+static inline ref_sum ref_product(const glot_backend *be, real start)
+{
+    return (ref_sum){.start = start, .is_bf16 = REF_REAL == GLOT_F32 && be->products == GLOT_BF16};
+}
+
+/* sum.start + the sum over i of a_i b_i. */
+static inline real ref_dot(ref_sum sum, ref_line a, ref_line b, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        ref_sum_step(&sum, weight_at(a.t, a.first + i * a.step), weight_at(b.t, b.first + i * b.step));
+    ref_sum_end_panel(&sum);
+    return sum.start;
 }
 
 /* The sum inside a row: element i goes to lane i mod 16, then the lanes are folded 8, 4, 2, 1. */

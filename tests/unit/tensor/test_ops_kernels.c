@@ -109,6 +109,47 @@ static void check_op(const char *name, run_op run)
 #include "tensor/ops.inc"
 #undef GLOT_OP
 
+/* ---- products in bf16 ---- */
+
+static void set_products(glot_dtype products)
+{
+    ref->products = products;
+    for (int i = 0; i < n_cpus; i++)
+        cpus[i]->products = products;
+}
+
+#define BF16_TEST(name)                                                                                      \
+    static void test_bf16_##name(void **state)                                                               \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        set_products(GLOT_BF16);                                                                             \
+        check_op("bf16 " #name, glot_op_cases[GLOT_OP_CASE_##name].run);                                     \
+        set_products(GLOT_F32);                                                                              \
+    }
+BF16_TEST(linear)
+BF16_TEST(linear_backward_input)
+BF16_TEST(linear_backward_weight)
+BF16_TEST(grouped_linear)
+BF16_TEST(grouped_linear_backward_input)
+BF16_TEST(grouped_linear_backward_weight)
+
+/* Numbers around the least normal one: operands and sums that an instruction takes for 0. */
+static void tiny_linear(bench *b, const run_size *s)
+{
+    glot_tensor x = make_normal(b, glot_tensor_2d(GLOT_F32, s->T, s->k), s->variant % 2 ? 0x1p-126 : 0x1p-66);
+    glot_tensor w = make_normal(b, glot_tensor_2d(GLOT_F32, s->n, s->k), s->variant % 2 ? 1 : 0x1p-60);
+    glot_tensor out = make_output(b, glot_tensor_2d(GLOT_F32, s->T, s->n));
+    glot_op_linear(b->be, &out, &x, &w, NULL);
+}
+
+static void test_bf16_tiny(void **state)
+{
+    (void)state;
+    set_products(GLOT_BF16);
+    check_size("bf16 tiny", tiny_linear, (run_size){.T = 40, .n = 70, .k = 601, .E = 1, .K = 1}, false);
+    set_products(GLOT_F32);
+}
+
 /* ---- sizes that only some ops have to be shown ---- */
 
 /* More chunks of 4,096 than are summed at once. */
@@ -162,6 +203,13 @@ int main(void)
 #define GLOT_OP(name, parameters, arguments) cmocka_unit_test(test_##name),
 #include "tensor/ops.inc"
 #undef GLOT_OP
+        cmocka_unit_test(test_bf16_linear),
+        cmocka_unit_test(test_bf16_linear_backward_input),
+        cmocka_unit_test(test_bf16_linear_backward_weight),
+        cmocka_unit_test(test_bf16_grouped_linear),
+        cmocka_unit_test(test_bf16_grouped_linear_backward_input),
+        cmocka_unit_test(test_bf16_grouped_linear_backward_weight),
+        cmocka_unit_test(test_bf16_tiny),
         cmocka_unit_test(test_long_sums),
         cmocka_unit_test(test_many_tokens),
         cmocka_unit_test(test_wide_rows),
