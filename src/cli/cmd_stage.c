@@ -20,6 +20,7 @@ static const glot_option first_rows[] = {
     {"out", .kind = GLOT_OPTION_STRING, .value = "DIR", .is_required = true, .help = "the run directory; the result is DIR/model"},
     {"fresh", .kind = GLOT_OPTION_FLAG, .help = "start over: delete the earlier run in DIR (only what glot wrote)"},
     {"seed", .kind = GLOT_OPTION_INT, .value = "N", .initial = "1", .help = "of the order of the text"},
+    {"dtype", .kind = GLOT_OPTION_CHOICE, .value = "float32|bf16", .initial = "float32", .help = "type of the matrix products"},
 };
 static const glot_option old_row = {"old", .kind = GLOT_OPTION_STRING, .value = "L,L", .is_required = true,
                                     .help = "which of the languages are old, separated by commas"};
@@ -190,6 +191,8 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
         status = add_setting(&s, "seed", seed, false, err);
     if (status == GLOT_OK)
         status = add_setting(&s, "eval.bits_per_byte", "false", false, err);
+    if (status == GLOT_OK)
+        status = add_setting(&s, "dtype", glot_args_string(a, "dtype"), false, err);
     if (status == GLOT_OK)
         status = add_languages(&s, a, is_review ? glot_args_string(a, "old") : "", err);
     if (status == GLOT_OK)

@@ -83,7 +83,10 @@ static glot_status evaluate(stage *s, glot_error *err)
     json_t *scores = NULL;
     char when[64];
     s->is_eval_due = true;
+    glot_dtype products = job->be->products;
+    job->be->products = GLOT_F32; /* scores always are */
     GLOT_TRY(glot_job_score(&scores, job, GLOT_EXACT_AUTO, err));
+    job->be->products = products;
     s->is_eval_due = false;
     snprintf(when, sizeof when, "%s step %" PRId64, phase_name(s->phase), s->trainer->step);
     if (view && view->on_scores)
@@ -252,8 +255,11 @@ static glot_status run(stage *s, glot_error *err)
     }
     GLOT_TRY(go_on(s, err));
     glot_status status = s->is_eval_due ? evaluate(s, err) : GLOT_OK;
-    if (status == GLOT_OK)
+    if (status == GLOT_OK) {
+        job->be->products = job->recipe->dtype == GLOT_RECIPE_BF16 ? GLOT_BF16 : GLOT_F32;
         status = glot_trainer_run(s->trainer, after_step, s, job->options->cancel, err);
+        job->be->products = GLOT_F32;
+    }
     if (status == GLOT_CANCELLED && s->saved_step != s->trainer->step) {
         glot_error saving = {0};
         if (save_checkpoint(s, &saving) != GLOT_OK || glot_run_dir_save(job->dir, &saving) != GLOT_OK) {

@@ -2,6 +2,7 @@
  * contradicts others is refused, and so is what this version does not have. */
 #include "expand/allocate.h"
 #include "job/recipe_reader.h"
+#include "tensor/backend.h"
 
 #include <math.h>
 
@@ -123,8 +124,6 @@ static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
         return not_there(p, KEY("eval", "tasks"), "multiple-choice tasks", "bits_per_byte is there", err);
     if (r->device == GLOT_RECIPE_CUDA)
         return not_there(p, KEY("", "device"), "cuda", "cpu is there", err);
-    if (r->dtype == GLOT_RECIPE_BF16)
-        return not_there(p, KEY("", "dtype"), "bf16 products", "float32 is there", err);
     return GLOT_OK;
 }
 
@@ -335,6 +334,7 @@ glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err)
     GLOT_TRY(check_gate(p, err));
     GLOT_TRY(check_exact(p, err));
     r->device = GLOT_RECIPE_CPU;
-    r->dtype = GLOT_RECIPE_FLOAT32;
+    if (r->dtype == GLOT_RECIPE_DTYPE_AUTO) /* what runs here fast; the resolved recipe keeps it, so that a run goes on as it began */
+        r->dtype = glot_cpu_has_bf16() ? GLOT_RECIPE_BF16 : GLOT_RECIPE_FLOAT32;
     return GLOT_OK;
 }

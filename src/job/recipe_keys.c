@@ -325,7 +325,7 @@ const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_TOP, "device", GLOT_KEY_CHOICE, AT(device), "auto", 0, 0, false, "auto|cpu|cuda",
      GLOT_CHANGE_NEVER, "where to compute"},
     {GLOT_SECTION_TOP, "dtype", GLOT_KEY_CHOICE, AT(dtype), "auto", 0, 0, false, "auto|float32|bf16",
-     GLOT_CHANGE_NEVER, "type of the products of training"},
+     GLOT_CHANGE_NEVER, "type of the products of training; auto: bf16 where the processor has instructions for it"},
     {GLOT_SECTION_TOP, "save_dtype", GLOT_KEY_CHOICE, AT(save_dtype), "auto", 0, 0, false,
      "auto|float32|bf16", GLOT_CHANGE_NEVER, "auto: base tensors keep their type, trained ones are float32"},
     {GLOT_SECTION_TOP, "threads", GLOT_KEY_INT, AT(threads), "0", 0, 4096, false, NULL, GLOT_CHANGE_FREE,

@@ -94,7 +94,7 @@ static void test_defaults(void **state)
     assert_true(r->eval.bits_per_byte);
     assert_int_equal(r->eval.max_tokens, 4096);
     assert_int_equal(r->device, GLOT_RECIPE_CPU);
-    assert_int_equal(r->dtype, GLOT_RECIPE_FLOAT32);
+    assert_int_equal(r->dtype, glot_cpu_has_bf16() ? GLOT_RECIPE_BF16 : GLOT_RECIPE_FLOAT32);
     assert_int_equal(r->save_dtype, GLOT_RECIPE_DTYPE_AUTO);
     assert_int_equal(r->threads, 0);
     glot_recipe_free(r);
@@ -347,8 +347,6 @@ static void test_features_refused(void **state)
                                              "tasks, which glot 0.1.0 does not have; bits_per_byte is there"},
         {SMALL "device: cuda\n",
          "'r.yaml' line 7: key 'device' asks for cuda, which glot 0.1.0 does not have; cpu is there"},
-        {SMALL "dtype: bf16\n", "'r.yaml' line 7: key 'dtype' asks for bf16 products, which glot 0.1.0 does "
-                                "not have; float32 is there"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         expect_sentence(rows[i].text, GLOT_UNSUPPORTED, rows[i].sentence);
@@ -639,6 +637,9 @@ static void test_changes(void **state)
                   "'r.yaml': key 'train.tokens' was 100 when the run in '/o' began and is now 200, but that "
                   "stage is finished");
     expect_change(HEAD LANGS "train: {tokens: 100}\n", HEAD LANGS "train: {tokens: 200}\n", begun, "");
+    expect_change(SMALL "dtype: float32\n", SMALL "dtype: bf16\n", begun,
+                  "'r.yaml': key 'dtype' was float32 when the run in '/run' began and is now bf16, which must not "
+                  "change in a run (--fresh starts over)");
     static const struct {
         const char *line, *what;
     } rows[] = {
