@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Times one stage-1 training step of glot and of eager PyTorch alternately, on the same shape in the same run, and prints the ratio.
+"""Times one training step (stage 1 or review) of glot and of eager PyTorch alternately, on the same shape in the same run, and prints the ratio.
 
 The PyTorch side is a small model of its own with the same arithmetic: a Llama-shaped decoder whose FFNs are mixtures of experts (a loop over the
-experts that are hit, as people write it), expert 0 and everything else frozen, load-balancing loss, clipping, AdamW. Float32, all cores.
+experts that are hit, as people write it), expert 0 and everything else frozen, load-balancing loss, clipping, AdamW; for a review the routers
+alone train. Float32, or bf16 as torch.autocast does it; all cores.
 
-    python3 bench/compare.py --glot build/release/glot [--pairs 3] [--steps 3]
+    python3 bench/compare.py --glot build/release/glot [--work train] [--dtype float32] [--pairs 3] [--steps 3]
 
 Needs PyTorch; nothing of it is needed to build, run or test glot.
 """
@@ -63,7 +64,7 @@ class MoE(torch.nn.Module):
         for e, expert in enumerate(self.experts):
             token, slot = (ids == e).nonzero(as_tuple=True)
             if len(token):
-                y = y.index_add(0, token, expert(x[token]) * weights[token, slot, None])
+                y = y.index_add(0, token, (expert(x[token]) * weights[token, slot, None]).to(y.dtype))
         n = len(self.experts)
         share = F.one_hot(ids, n).sum(1).float().mean(0) / self.top_k
         return y.reshape(shape), n * (share * probs.mean(0)).sum()
@@ -114,32 +115,34 @@ class Model(torch.nn.Module):
         return ce + 0.01 * torch.stack(balances).mean()
 
 
-def pytorch_trainer():
+def pytorch_trainer(work):
     torch.manual_seed(1)
     model = Model(SHAPE)
     for name, p in model.named_parameters():
         torch.nn.init.normal_(p, std=0.02) if p.ndim > 1 else None
         new_expert = ".experts." in name and ".experts.0." not in name
-        p.requires_grad_(new_expert or "router" in name)
+        p.requires_grad_("router" in name or (work == "train" and new_expert))
     trained = [p for p in model.parameters() if p.requires_grad]
     return model, trained, torch.optim.AdamW(trained, lr=1e-5, weight_decay=0.0)
 
 
-def time_pytorch(state, ids, steps):
+def time_pytorch(state, ids, steps, dtype):
     model, trained, optimizer = state
     seconds = []
     for _ in range(steps):
         began = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        model.loss(ids).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16"):
+            loss = model.loss(ids)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         seconds.append(time.perf_counter() - began)
     return ids.numel() / statistics.median(seconds)
 
 
-def time_glot(program, steps):
-    command = [program, "bench", "train", "--shape", "smollm2-135m", "--steps", str(steps), "--json"]
+def time_glot(program, work, dtype, steps):
+    command = [program, "bench", work, "--shape", "smollm2-135m", "--dtype", dtype, "--steps", str(steps), "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["tokens_per_s"]
 
 
@@ -155,15 +158,17 @@ def main():
     parser.add_argument("--glot", default="build/release/glot")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--work", choices=("train", "review"), default="train")
+    parser.add_argument("--dtype", choices=("float32", "bf16"), default="float32")
     a = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    state, ids = pytorch_trainer(), torch.randint(0, SHAPE["vocab"], (4, 256))
-    time_pytorch(state, ids, 1)
+    state, ids = pytorch_trainer(a.work), torch.randint(0, SHAPE["vocab"], (4, 256))
+    time_pytorch(state, ids, 1, a.dtype)
     ratios = []
-    print(f"{processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, 4 x 256 tokens, float32")
+    print(f"{processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}, {a.work}, 4 x 256 tokens, {a.dtype}")
     print("| pair | glot tokens/s | PyTorch tokens/s | ratio |\n| ---: | ---: | ---: | ---: |")
     for pair in range(a.pairs):
-        ours, theirs = time_glot(a.glot, a.steps), time_pytorch(state, ids, a.steps)
+        ours, theirs = time_glot(a.glot, a.work, a.dtype, a.steps), time_pytorch(state, ids, a.steps, a.dtype)
         ratios.append(ours / theirs)
         print(f"| {pair + 1} | {ours:.1f} | {theirs:.1f} | {ratios[-1]:.2f} |", flush=True)
     print(f"\nmedian ratio {statistics.median(ratios):.2f}")
