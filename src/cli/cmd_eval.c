@@ -13,6 +13,8 @@ static const glot_option rows[] = {
      .help = "whole documents of each language until so many tokens are reached; 0: all"},
     {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "key of the text in JSON lines"},
     {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {"token-by-token", .kind = GLOT_OPTION_FLAG,
+     .help = "feed each token of --text alone, as a text is generated; slow, and the same score but for a gate of form sequence_sum"},
     {"tasks", .kind = GLOT_OPTION_WORDS, .value = "FILE",
      .help = "multiple choice: JSON lines of {\"id\", \"query\", \"choices\", \"gold\"}; a task is named as its file"},
     {"examples", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "few-shot examples of the tasks, items as --tasks has them"},
@@ -47,7 +49,8 @@ static glot_status score_language(const glot_cli *cli, const cli_model *m, const
     glot_corpus_options corpus = glot_corpus_options_default();
     corpus.text_key = glot_args_string(cli->args, "text-key");
     corpus.skip_bad_lines = glot_args_flag(cli->args, "skip-bad-lines");
-    glot_score_options options = {.length = glot_args_int(cli->args, "length"), .exact = m->exact, .cancel = cli->cancel};
+    glot_score_options options = {.length = glot_args_int(cli->args, "length"), .exact = m->exact,
+                                  .is_token_by_token = glot_args_flag(cli->args, "token-by-token"), .cancel = cli->cancel};
     glot_document_reader *r = NULL;
     glot_scorer *s = NULL;
     glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer, &corpus,

@@ -15,6 +15,7 @@ typedef struct glot_score_options {
     int64_t length;      /* text tokens in a window; 0: min(1024, context - 1) */
     uint64_t max_tokens; /* whole documents until reached; 0: all */
     glot_exact_choice exact;
+    bool is_token_by_token; /* feed each token alone, as a text is generated; documents must fit one window */
     const glot_cancel *cancel;
 } glot_score_options;
 

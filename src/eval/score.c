@@ -13,6 +13,7 @@ enum { PASS_TOKENS = 2048 };
 /* A score under way, and the windows that wait to be scored together. */
 struct glot_scorer {
     const glot_cancel *cancel;
+    bool is_token_by_token;
     glot_text_score score;
     glot_session *session;
     int64_t length, capacity;  /* text tokens in a window; ids that fit */
@@ -51,9 +52,30 @@ static glot_status prepare(glot_scorer *w, const glot_model *m, const glot_score
     return GLOT_OK;
 }
 
+/* As a text is generated: each token fed alone. */
+static glot_status score_token_by_token(glot_scorer *w, const glot_sequence *window, glot_error *err)
+{
+    const float *log_probs;
+    glot_session_reset(w->session);
+    for (int64_t t = 0; t + 1 < window->n; t++) {
+        GLOT_TRY(glot_session_feed(w->session, window->ids + t, 1, &log_probs, err));
+        window->nll[t + 1] = -log_probs[window->ids[t + 1]];
+    }
+    return GLOT_OK;
+}
+
+static glot_status score_windows(glot_scorer *w, glot_error *err)
+{
+    if (!w->is_token_by_token)
+        return glot_session_score(w->session, w->windows, w->n_windows, err);
+    for (size_t i = 0; i < w->n_windows; i++)
+        GLOT_TRY(score_token_by_token(w, &w->windows[i], err));
+    return GLOT_OK;
+}
+
 static glot_status flush(glot_scorer *w, glot_error *err)
 {
-    GLOT_TRY(glot_session_score(w->session, w->windows, w->n_windows, err));
+    GLOT_TRY(score_windows(w, err));
     for (size_t i = 0; i < w->n_windows; i++)
         for (int64_t t = 1; t < w->windows[i].n; t++)
             w->score.nll_nats += (double)w->windows[i].nll[t];
@@ -79,6 +101,7 @@ glot_status glot_scorer_create(glot_scorer **out, const glot_model *m, const glo
     glot_scorer *w = NULL;
     GLOT_TRY(glot_new(&w, 1, sizeof *w, "scoring", err));
     w->cancel = options->cancel;
+    w->is_token_by_token = options->is_token_by_token;
     glot_status status = prepare(w, m, options, err);
     if (status == GLOT_OK)
         *out = w;
@@ -91,6 +114,9 @@ glot_status glot_scorer_add(glot_scorer *w, const glot_document *d, glot_error *
 {
     if (glot_cancelled(w->cancel))
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
+    if (w->is_token_by_token && (int64_t)d->n_ids > w->length)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a document of %" PRId64 " tokens needs more than one window of %" PRId64 "; token by token it must fit one",
+                         (int64_t)d->n_ids, w->length);
     for (int64_t first = 0; first < d->n_ids; first += w->length) {
         int64_t n = d->n_ids - first < w->length ? d->n_ids - first : w->length;
         GLOT_TRY(add_window(w, d->ids + first, n, first > 0, err));

@@ -147,6 +147,29 @@ static void test_company_does_not_matter(void **state)
     assert_memory_equal(&again.nll_nats, &once.nll_nats, sizeof once.nll_nats);
 }
 
+/* Token by token the same bits come out; a document of two windows is refused. */
+static void test_token_by_token(void **state)
+{
+    (void)state;
+    glot_score_options options = {.length = 63, .is_token_by_token = true};
+    glot_scorer *s = NULL;
+    glot_text_score out;
+    double at_once = 0.0;
+    int n_refused = 0;
+    OK(glot_scorer_create(&s, model, &options, &err));
+    for (int d = 0; d < N_DOCUMENTS; d++) {
+        bool fits = documents[d].n_ids <= 63;
+        assert_int_equal(glot_scorer_add(s, &documents[d], &err), fits ? GLOT_OK : GLOT_BAD_ARGUMENT);
+        at_once += fits ? score(63, d, 1).nll_nats : 0.0;
+        n_refused += !fits;
+    }
+    OK(glot_scorer_finish(s, &out, &err));
+    assert_close(out.nll_nats, at_once);
+    assert_int_equal(out.documents, N_DOCUMENTS - n_refused);
+    assert_true(n_refused > 0);
+    glot_scorer_free(s);
+}
+
 static void test_nothing_to_score(void **state)
 {
     (void)state;
@@ -260,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_plain_loop),
         cmocka_unit_test(test_what_begins_a_window),
         cmocka_unit_test(test_company_does_not_matter),
+        cmocka_unit_test(test_token_by_token),
         cmocka_unit_test(test_nothing_to_score),
         cmocka_unit_test(test_lengths_out_of_range),
         cmocka_unit_test(test_cancelled),
