@@ -118,6 +118,27 @@ static json_t *experts_json(const glot_model_config *c)
     return list;
 }
 
+/* Experts of each layer that a group brought. */
+static json_t *group_experts_json(const glot_model_config *c, int group)
+{
+    json_t *list = json_array();
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        int n = 0;
+        for (int e = 0; e < c->n_experts[l]; e++)
+            n += c->expert_group[l][e] == group;
+        json_array_append_new(list, json_integer(n));
+    }
+    return list;
+}
+
+static json_t *experts_by_group_json(const glot_model_config *c)
+{
+    json_t *groups = json_array();
+    for (int g = 0; g < c->n_groups; g++)
+        json_array_append_new(groups, group_experts_json(c, g));
+    return groups;
+}
+
 static json_t *groups_json(const glot_model_config *c)
 {
     json_t *list = json_array();
@@ -144,6 +165,7 @@ static void put_config(inspection *in, const glot_model_config *c)
     put(in, "experts", experts_json(c));
     put_int(in, "experts_per_token", c->top_k);
     put(in, "language_groups", groups_json(c));
+    put(in, "experts_by_group", experts_by_group_json(c));
     if (c->gate.n_layers)
         put_int(in, "gated_layers", c->gate.n_layers);
     if (c->exact.is_on)

@@ -45,6 +45,13 @@ static void add_row(stage_rows *s, size_t *n, const glot_option *row)
     s->rows[(*n)++] = *row;
 }
 
+/* Whether a key is an option of the stage: its own, and which groups a review protects. */
+static bool is_option_of(const glot_recipe_key *key, glot_key_section section)
+{
+    bool is_groups = key->section == GLOT_SECTION_GROW && strcmp(key->name, "lpr_groups") == 0;
+    return key->section == section || (section == GLOT_SECTION_REVIEW && is_groups);
+}
+
 static void make_rows(stage_rows *s, glot_key_section section)
 {
     size_t n = 0;
@@ -53,7 +60,7 @@ static void make_rows(stage_rows *s, glot_key_section section)
     if (section == GLOT_SECTION_REVIEW)
         add_row(s, &n, &old_row);
     for (const glot_recipe_key *key = glot_recipe_keys; key->name; key++) {
-        if (key->section != section)
+        if (!is_option_of(key, section))
             continue;
         size_t length = strnlen(key->name, MAX_NAME - 1);
         for (size_t i = 0; i < length; i++)
@@ -145,11 +152,11 @@ static glot_status add_stage_keys(settings *s, const glot_args *a, glot_key_sect
 {
     size_t row = sizeof first_rows / sizeof first_rows[0] + (section == GLOT_SECTION_REVIEW);
     for (const glot_recipe_key *key = glot_recipe_keys; key->name; key++) {
-        if (key->section != section)
+        if (!is_option_of(key, section))
             continue;
         const char *name = rows->rows[row++].name;
         glot_str full = {0};
-        glot_str_printf(&full, "%s.%s", glot_recipe_section_name(section), key->name);
+        glot_str_printf(&full, "%s.%s", glot_recipe_section_name(key->section), key->name);
         glot_status status = glot_str_check(&full, "a setting", err);
         if (status == GLOT_OK && glot_args_given(a, name))
             status = add_setting(s, full.data, glot_args_string(a, name), false, err);

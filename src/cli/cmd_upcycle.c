@@ -1,4 +1,5 @@
-/* cmd_upcycle.c: `glot upcycle MODEL --experts N --out DIR`: dense to mixture of experts, the same function bit for bit. */
+/* cmd_upcycle.c: `glot upcycle MODEL --experts N --out DIR`: dense to mixture of experts, the same function bit for
+ * bit; or an expanded model with one group of experts more. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/model.h"
@@ -8,10 +9,14 @@
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a dense model directory or GGUF file"},
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file, dense or expanded"},
     {"experts", .kind = GLOT_OPTION_STRING, .value = "N or N,N,...", .is_required = true,
-     .help = "experts of every layer, the original included, or of each layer"},
+     .help = "experts of every layer afterwards, the original included, or of each layer"},
     {"out", .kind = GLOT_OPTION_STRING, .value = "DIR", .is_required = true, .help = "the folder to write, new or empty"},
+    {"init", .kind = GLOT_OPTION_CHOICE, .value = "copy|random", .initial = "copy",
+     .help = "new experts begin as the original, or random"},
+    {"router-init", .kind = GLOT_OPTION_CHOICE, .value = "keep|fresh", .initial = "keep",
+     .help = "an expanded model's router rows stay, or all are drawn anew"},
     {"top-k", .kind = GLOT_OPTION_INT, .value = "K", .min = 1, .max = GLOT_MAX_EXPERTS, .initial = "2", .help = "experts of a token"},
     {"seed", .kind = GLOT_OPTION_INT, .value = "N", .initial = "1", .help = "of the routers' random weights"},
     {0},
@@ -51,14 +56,24 @@ static glot_status check_out(const char *out, glot_error *err)
     return n ? GLOT_FAIL(err, GLOT_EXISTS, "'%s' is not empty, expected a new or empty folder", out) : GLOT_OK;
 }
 
+static glot_upcycle_settings settings_of(const glot_args *a)
+{
+    bool is_random = strcmp(glot_args_string(a, "init"), "random") == 0;
+    return (glot_upcycle_settings){.top_k = (int)glot_args_int(a, "top-k"),
+                                   .seed = (uint64_t)glot_args_int(a, "seed"),
+                                   .init = is_random ? GLOT_EXPERT_RANDOM : GLOT_EXPERT_COPY,
+                                   .is_router_fresh = strcmp(glot_args_string(a, "router-init"), "fresh") == 0};
+}
+
 static glot_status upcycle_and_save(const glot_cli *cli, cli_model *m, glot_error *err)
 {
     const char *out = glot_args_string(cli->args, "out");
     int32_t counts[GLOT_MAX_LAYERS];
     char *json = NULL;
     size_t size = 0;
-    glot_upcycle_settings settings = {.top_k = (int)glot_args_int(cli->args, "top-k"), .seed = (uint64_t)glot_args_int(cli->args, "seed")};
+    glot_upcycle_settings settings = settings_of(cli->args);
     GLOT_TRY(parse_experts(counts, m->model->config.n_layers, glot_args_string(cli->args, "experts"), err));
+    GLOT_TRY(glot_model_check_groups(m->model, err));
     GLOT_TRY(glot_upcycle(m->model, counts, &settings, err));
     GLOT_TRY(glot_tokenizer_json(m->tokenizer, &json, &size, err));
     glot_status status = glot_model_save(m->model, out, NULL, json, size, err);
@@ -85,5 +100,5 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_upcycle = {"upcycle", "turn a dense model into a mixture of experts that computes the same", rows,
+const glot_command cmd_upcycle = {"upcycle", "turn a dense model into a mixture of experts that computes the same, or add a group of experts", rows,
                                   CLI_HAS_JSON | CLI_HAS_MODEL, run};

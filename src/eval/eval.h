@@ -34,9 +34,10 @@ glot_status glot_score_store(glot_text_score *out, const glot_model *m, const gl
                              const glot_score_options *options, glot_error *err);
 
 /* Share of tokens whose first or second choice is each expert: shares [n_layers][n_experts] (rows sum to 1), over at most max_tokens tokens of
- * the language. `shares` is a caller's array of n_layers * GLOT_MAX_EXPERTS doubles. p0 [n_layers]: mean router probability of expert 0. */
-glot_status glot_routing_shares(double *shares, double *p0, const glot_model *m, const glot_token_store *store,
-                                int32_t language, uint64_t max_tokens, glot_error *err);
+ * the language. probs, likewise: mean router probability of each expert. Both are
+ * the caller's arrays of n_layers * GLOT_MAX_EXPERTS doubles. */
+glot_status glot_routing_shares(double *shares, double *probs, const glot_model *m, const glot_token_store *store,
+                                int32_t language, uint64_t max_tokens, glot_exact_choice exact, glot_error *err);
 
 /* How a language fares on the exact path (METHOD 8). Without a test in the model no document is on it. */
 typedef struct glot_exact_share {

@@ -1,4 +1,4 @@
-/* routing.c: where the tokens of a language go: share of each expert among the chosen slots, and the mean router probability of the original. */
+/* routing.c: where the tokens of a language go: share of each expert among the chosen slots, and the mean router probability of each. */
 #include "eval/eval.h"
 #include "base/memory.h"
 #include "model/view.h"
@@ -6,7 +6,7 @@
 typedef struct routing_count {
     const glot_model *model;
     double *slots;   /* [n_layers][GLOT_MAX_EXPERTS] */
-    double *p0_sum;  /* [n_layers] */
+    double *p_sum;   /* [n_layers][GLOT_MAX_EXPERTS] */
     double tokens;
     int32_t *ids;    /* [rows * top_k] */
     float *probs;    /* [rows * experts] */
@@ -20,7 +20,7 @@ static void count_layer(void *user, glot_workspace *ws, int64_t layer)
     int n_experts = c->n_experts[layer], k = c->top_k < n_experts ? c->top_k : n_experts;
     if (n_experts == 1) {
         count->slots[layer * GLOT_MAX_EXPERTS] += (double)ws->n_tokens;
-        count->p0_sum[layer] += (double)ws->n_tokens;
+        count->p_sum[layer * GLOT_MAX_EXPERTS] += (double)ws->n_tokens;
         return;
     }
     glot_acts_view a = glot_view_acts(ws, layer);
@@ -32,18 +32,20 @@ static void count_layer(void *user, glot_workspace *ws, int64_t layer)
         if (count->ids[i] >= 0)
             count->slots[layer * GLOT_MAX_EXPERTS + count->ids[i]] += 1.0;
     for (int64_t t = 0; t < ws->n_tokens; t++)
-        count->p0_sum[layer] += (double)count->probs[t * n_experts];
+        for (int e = 0; e < n_experts; e++)
+            count->p_sum[layer * GLOT_MAX_EXPERTS + e] += (double)count->probs[t * n_experts + e];
 }
 
-static void to_shares(const routing_count *count, double *shares, double *p0)
+static void to_shares(const routing_count *count, double *shares, double *probs)
 {
     for (int64_t l = 0; l < count->model->config.n_layers; l++) {
         double total = 0.0;
         for (int e = 0; e < GLOT_MAX_EXPERTS; e++)
             total += count->slots[l * GLOT_MAX_EXPERTS + e];
-        for (int e = 0; e < GLOT_MAX_EXPERTS; e++)
-            shares[l * GLOT_MAX_EXPERTS + e] = total > 0.0 ? count->slots[l * GLOT_MAX_EXPERTS + e] / total : 0.0;
-        p0[l] = count->tokens > 0.0 ? count->p0_sum[l] / count->tokens : 0.0;
+        for (int64_t i = l * GLOT_MAX_EXPERTS; i < (l + 1) * GLOT_MAX_EXPERTS; i++) {
+            shares[i] = total > 0.0 ? count->slots[i] / total : 0.0;
+            probs[i] = count->tokens > 0.0 ? count->p_sum[i] / count->tokens : 0.0;
+        }
     }
 }
 
@@ -64,8 +66,8 @@ static glot_status feed_documents(routing_count *count, glot_session *session, i
     return GLOT_OK;
 }
 
-glot_status glot_routing_shares(double *shares, double *p0, const glot_model *m, const glot_token_store *store,
-                                int32_t language, uint64_t max_tokens, glot_error *err)
+glot_status glot_routing_shares(double *shares, double *probs, const glot_model *m, const glot_token_store *store,
+                                int32_t language, uint64_t max_tokens, glot_exact_choice exact, glot_error *err)
 {
     glot_status status = GLOT_OK;
     routing_count count = {.model = m};
@@ -73,18 +75,19 @@ glot_status glot_routing_shares(double *shares, double *p0, const glot_model *m,
     size_t n_layers = (size_t)m->config.n_layers;
     int64_t n_context = m->config.context_length < 512 ? m->config.context_length : 512;
     GLOT_TRY_OUT(glot_new(&count.slots, n_layers * GLOT_MAX_EXPERTS, sizeof *count.slots, "routing shares", err));
-    GLOT_TRY_OUT(glot_new(&count.p0_sum, n_layers, sizeof *count.p0_sum, "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&count.p_sum, n_layers * GLOT_MAX_EXPERTS, sizeof *count.p_sum, "routing shares", err));
     GLOT_TRY_OUT(glot_new(&count.ids, (size_t)(n_context * m->config.top_k), sizeof *count.ids, "routing shares", err));
     GLOT_TRY_OUT(glot_new(&count.probs, (size_t)n_context * GLOT_MAX_EXPERTS, sizeof *count.probs, "routing shares", err));
     GLOT_TRY_OUT(glot_session_create(&session, m, n_context, n_context, err));
+    glot_session_set_exact(session, exact);
     glot_session_workspace(session)->on_layer = count_layer;
     glot_session_workspace(session)->on_layer_user = &count;
     GLOT_TRY_OUT(feed_documents(&count, session, n_context, store, language, max_tokens, err));
-    to_shares(&count, shares, p0);
+    to_shares(&count, shares, probs);
 out:
     glot_session_free(session);
     glot_free(count.slots);
-    glot_free(count.p0_sum);
+    glot_free(count.p_sum);
     glot_free(count.ids);
     glot_free(count.probs);
     return status;

@@ -8,13 +8,13 @@ static bool is_new(const glot_model_config *c, const glot_param_id *id)
     return id->role == GLOT_ROLE_ROUTER || id->role == GLOT_ROLE_LANGUAGE_GATE || (id->expert > 0 && c->n_experts[id->layer] > 1);
 }
 
-/* The rules of glot_set_trainable, for a model whose newest experts are all but the original. */
+/* The rules of glot_set_trainable. */
 static bool is_trained(const glot_model_config *c, const glot_param_id *id, glot_trainable what)
 {
     bool is_router = id->role == GLOT_ROLE_ROUTER, is_expert = id->expert >= 0 && c->n_experts[id->layer] > 1;
     switch (what) {
     case GLOT_TRAIN_NEW_EXPERTS:
-        return is_router || (is_expert && id->expert > 0);
+        return is_router || (is_expert && id->expert > 0 && c->expert_group[id->layer][id->expert] == c->n_groups - 1);
     case GLOT_TRAIN_ALL_EXPERTS:
         return is_router || is_expert;
     case GLOT_TRAIN_ROUTERS:

@@ -4,12 +4,17 @@
 
 #include <string.h>
 
-/* Whether some layer grows; refuses what is no growth at all. */
-static glot_status check_layers(const glot_model *m, const int32_t *n_experts, const int32_t *source,
-                                bool *grows, glot_error *err)
+static bool grows(const glot_model_config *c, const int32_t *n_experts)
+{
+    for (int l = 0; l < c->n_layers; l++)
+        if (n_experts[l] > c->n_experts[l])
+            return true;
+    return false;
+}
+
+static glot_status check_layers(const glot_model *m, const int32_t *n_experts, const int32_t *source, glot_error *err)
 {
     const glot_model_config *c = &m->config;
-    *grows = false;
     for (int l = 0; l < c->n_layers; l++) {
         if (n_experts[l] < c->n_experts[l])
             return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
@@ -21,7 +26,6 @@ static glot_status check_layers(const glot_model *m, const int32_t *n_experts, c
         if (source && (source[l] < 0 || source[l] >= c->n_experts[l]))
             return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "new experts of layer %d cannot copy expert %d of %d", l,
                              source[l], c->n_experts[l]);
-        *grows |= n_experts[l] > c->n_experts[l];
     }
     return GLOT_OK;
 }
@@ -110,15 +114,21 @@ static glot_status grow_layer(glot_model *m, int l, int32_t n_experts, const glo
     return GLOT_OK;
 }
 
+glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
+                               glot_error *err)
+{
+    GLOT_TRY(check_layers(m, n_experts, settings->source_expert, err));
+    GLOT_TRY(check_top_k(m, settings->top_k, err));
+    if (m->config.is_expanded && !grows(&m->config, n_experts))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': no layer would get a new expert", m->path);
+    return GLOT_OK;
+}
+
 glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
                          glot_error *err)
 {
-    bool grows;
-    GLOT_TRY(check_layers(m, n_experts, settings->source_expert, &grows, err));
-    GLOT_TRY(check_top_k(m, settings->top_k, err));
-    if (!grows && m->config.is_expanded)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': no layer would get a new expert", m->path);
-    if (!grows)
+    GLOT_TRY(glot_upcycle_check(m, n_experts, settings, err));
+    if (!grows(&m->config, n_experts))
         return GLOT_OK;
     GLOT_TRY(add_group(m, settings->top_k, err));
     for (int l = 0; l < m->config.n_layers; l++)

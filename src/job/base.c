@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "job/language_groups.h"
+#include "job/layout.h"
 #include "model/params.h"
 
 #include <stdlib.h>
@@ -63,22 +65,68 @@ static glot_status check_lengths(const glot_recipe *r, const glot_model_config *
     return GLOT_OK;
 }
 
-static glot_status check(const glot_recipe *r, glot_recipe_job job, const glot_model_config *config,
-                         const glot_tokenizer *t, glot_error *err)
+glot_upcycle_settings glot_base_upcycle_settings(const glot_recipe *r)
 {
-    if (job == GLOT_JOB_EXPAND && config->is_expanded)
-        return glot_recipe_fail(r, GLOT_UNSUPPORTED, GLOT_SECTION_TOP, "base", err,
-                                "names an expanded model, and glot %s does not grow one "
-                                "again; expected a dense model",
-                                glot_version());
-    if (job != GLOT_JOB_EXPAND && !config->is_expanded)
+    return (glot_upcycle_settings){
+        .top_k = (int)r->experts.top_k,
+        .seed = (uint64_t)r->seed,
+        .init = r->experts.init == GLOT_RECIPE_INIT_RANDOM ? GLOT_EXPERT_RANDOM : GLOT_EXPERT_COPY,
+        .is_router_fresh = r->grow.router_init == GLOT_RECIPE_ROUTER_FRESH};
+}
+
+/* The experts that the recipe asks for, against those that the base has. */
+static glot_status check_experts(const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    const glot_model_config *c = &model->config;
+    static const char *const keys[] = {"per_layer", "allocation", "list"};
+    bool is_uniform = r->experts.allocation == GLOT_RECIPE_UNIFORM;
+    int32_t n_experts[GLOT_MAX_LAYERS];
+    glot_upcycle_settings settings = glot_base_upcycle_settings(r);
+    glot_error reason = {0};
+    if (c->is_expanded && is_uniform && !r->experts.is_per_layer_given)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "per_layer", err,
+                                "is missing: the base is an expanded model, and the experts of every layer afterwards must "
+                                "be given");
+    if (c->is_expanded && r->experts.top_k != c->top_k)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "top_k", err,
+                                "is %" PRId64 ", but the tokens of the expanded base use %d experts each, and growing keeps that",
+                                r->experts.top_k, c->top_k);
+    GLOT_TRY(glot_recipe_layout(n_experts, r, c, NULL, err));
+    if (glot_upcycle_check(model, n_experts, &settings, &reason) != GLOT_OK)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, keys[r->experts.allocation], err,
+                                "does not fit the base: %s", reason.message);
+    return GLOT_OK;
+}
+
+/* The released LPR loss is a cross-entropy towards one expert, the original: it cannot protect a group of several. */
+static glot_status check_review(const glot_recipe *r, const glot_model_config *config, glot_error *err)
+{
+    int n_groups = config->n_groups + (r->job == GLOT_JOB_EXPAND);
+    if (config->is_expanded && n_groups > 2 && glot_recipe_steps(&r->review, 1) > 0 && r->review.lpr_form == 1 &&
+        r->grow.lpr_groups != GLOT_RECIPE_LPR_ORIGINAL)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_REVIEW, "lpr_form", err,
+                                "is released, which protects the original expert only; it goes with grow.lpr_groups: original");
+    return GLOT_OK;
+}
+
+static glot_status check_growth(const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    int32_t groups[GLOT_MAX_LANGUAGES];
+    GLOT_TRY(glot_language_groups(groups, r, &model->config, err));
+    if (r->job == GLOT_JOB_EXPAND)
+        GLOT_TRY(check_experts(r, model, err));
+    GLOT_TRY(check_review(r, &model->config, err));
+    return glot_model_check_groups(model, err);
+}
+
+static glot_status check(const glot_recipe *r, const glot_model *model, const glot_tokenizer *t, glot_error *err)
+{
+    const glot_model_config *config = &model->config;
+    if (r->job != GLOT_JOB_EXPAND && !config->is_expanded)
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
                          "'%s' is a dense model, expected an expanded one (`glot upcycle` makes it)",
                          r->base);
-    if (r->experts.allocation == GLOT_RECIPE_AS_LISTED && r->experts.list.n != (size_t)config->n_layers)
-        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "list", err,
-                                "has %zu numbers, but the base has %" PRId64 " layers", r->experts.list.n,
-                                config->n_layers);
+    GLOT_TRY(check_growth(r, model, err));
     GLOT_TRY(check_lengths(r, config, err));
     if (glot_tokenizer_size(t) > config->vocab_size)
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
@@ -92,15 +140,15 @@ static glot_status check(const glot_recipe *r, glot_recipe_job job, const glot_m
     return GLOT_OK;
 }
 
-glot_status glot_base_open(glot_model **model, glot_tokenizer **tokenizer, const glot_recipe *r,
-                           glot_recipe_job job, glot_backend *be, glot_error *err)
+glot_status glot_base_open(glot_model **model, glot_tokenizer **tokenizer, const glot_recipe *r, glot_backend *be,
+                           glot_error *err)
 {
     if (r->base_init == GLOT_RECIPE_RANDOM)
         GLOT_TRY(open_random(model, r, be, err));
     else
         GLOT_TRY(glot_model_open(model, be, r->base, err));
     GLOT_TRY(glot_tokenizer_open_model(tokenizer, r->base, err));
-    return check(r, job, &(*model)->config, *tokenizer, err);
+    return check(r, *model, *tokenizer, err);
 }
 
 void glot_base_warn(const glot_recipe *r)

@@ -115,7 +115,7 @@ static glot_status open_base(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
     GLOT_TRY(glot_cpu_backend_create(&job->be, (int)r->threads, NULL, err));
-    GLOT_TRY(glot_base_open(&job->model, &job->tokenizer, r, job->options->job, job->be, err));
+    GLOT_TRY(glot_base_open(&job->model, &job->tokenizer, r, job->be, err));
     return glot_model_check_values(job->model, err);
 }
 
@@ -192,18 +192,29 @@ static glot_status check_frozen(glot_job *job, glot_error *err)
 
 /* ---- the result ---- */
 
+/* What a later growth compares the groups' weights with. Where stage 1 has trained the base itself there is nothing to compare. */
+static glot_status record_groups(glot_job *job, const glot_dtype *save_dtype, glot_error *err)
+{
+    bool is_base_trained = job->options->job != GLOT_JOB_REVIEW && job->recipe->train.trainable.what != GLOT_TRAIN_NEW_EXPERTS;
+    if (is_base_trained)
+        job->model->config.base_sha256[0] = '\0';
+    return glot_model_record_groups(job->model, save_dtype, err);
+}
+
 static glot_status save_model(glot_job *job, glot_error *err)
 {
     static const glot_dtype types[] = {GLOT_F32, GLOT_F32, GLOT_BF16};
     char *json = NULL, *path = glot_run_dir_join(job->dir, "model");
     size_t size = 0;
     int wanted = job->recipe->save_dtype;
+    const glot_dtype *save_dtype = wanted == GLOT_RECIPE_DTYPE_AUTO ? NULL : &types[wanted];
     if (!path)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
-    glot_status status = glot_tokenizer_json(job->tokenizer, &json, &size, err);
+    glot_status status = record_groups(job, save_dtype, err);
     if (status == GLOT_OK)
-        status = glot_model_save(job->model, path, wanted == GLOT_RECIPE_DTYPE_AUTO ? NULL : &types[wanted],
-                                 json, size, err);
+        status = glot_tokenizer_json(job->tokenizer, &json, &size, err);
+    if (status == GLOT_OK)
+        status = glot_model_save(job->model, path, save_dtype, json, size, err);
     glot_free(json);
     glot_free(path);
     return status;

@@ -3,6 +3,7 @@
 #include "expand/gates.h"
 
 #include <math.h>
+#include <string.h>
 
 bool glot_recipe_is_layerwise(const glot_recipe *r)
 {
@@ -66,6 +67,10 @@ glot_status glot_recipe_layout(int32_t *n_experts, const glot_recipe *r, const g
 {
     bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
     const glot_layout_format *format = NULL;
+    if (r->job != GLOT_JOB_EXPAND) {
+        memcpy(n_experts, base->n_experts, (size_t)base->n_layers * sizeof *n_experts);
+        return GLOT_OK;
+    }
     GLOT_TRY(glot_layout_find(&format, r->experts.format ? r->experts.format : "hf", err));
     if (glot_recipe_is_layerwise(r))
         return allocate(n_experts, r, base, s, format, err);

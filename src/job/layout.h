@@ -4,7 +4,7 @@
 
 #include "job/recipe.h"
 
-/* n_experts [n_layers]: totals, the original included. `s` [n_layers] is the similarity that a layerwise allocation follows (METHOD 5); where it is
+/* n_experts [n_layers]: totals, the original included; with a stage alone those of the base. `s` [n_layers] is the similarity that a layerwise allocation follows (METHOD 5); where it is
  * NULL, not measured yet, the most new experts that the budget allows are spread evenly: the sizes are right, the layers are not. Refuses
  * what the recipe's list, budget or export format do not allow, with the key. */
 glot_status glot_recipe_layout(int32_t *n_experts, const glot_recipe *r, const glot_model_config *base, const double *s, glot_error *err);

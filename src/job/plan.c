@@ -20,16 +20,25 @@ static const uint64_t OTHER_BYTES = (uint64_t)96 << 20;
 
 /* ---- the expanded model's configuration ---- */
 
+/* The shape that the base will have; names of the new group's languages are left out. */
 static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, const glot_model *model, const double *similarity,
                                    glot_error *err)
 {
-    *c = model->config;
-    if (c->is_expanded)
-        return glot_recipe_gates(&c->gate, r, &model->config, similarity, err);
-    GLOT_TRY(glot_recipe_layout(c->n_experts, r, &model->config, similarity, err));
-    c->top_k = (int)r->experts.top_k;
+    const glot_model_config *base = &model->config;
+    int newest = base->is_expanded ? base->n_groups : 1;
+    bool grows = false;
+    *c = *base;
+    GLOT_TRY(glot_recipe_layout(c->n_experts, r, base, similarity, err));
     for (int64_t l = 0; l < c->n_layers; l++)
-        c->is_expanded |= c->n_experts[l] > 1;
+        for (int e = base->n_experts[l]; e < c->n_experts[l]; e++) {
+            c->expert_group[l][e] = (uint8_t)newest;
+            grows = true;
+        }
+    if (grows) {
+        c->is_expanded = true;
+        c->top_k = (int)r->experts.top_k;
+        c->n_groups = newest + 1;
+    }
     glot_gate_config gate;
     GLOT_TRY(glot_recipe_gates(&gate, r, c, similarity, err));
     c->gate = gate;
@@ -259,7 +268,7 @@ glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *e
     glot_tokenizer *tokenizer = NULL;
     uint64_t train_ids = 0, review_ids = 0;
     GLOT_TRY(glot_cpu_backend_create(&be, (int)r->threads, NULL, err));
-    glot_status status = glot_base_open(&model, &tokenizer, r, GLOT_JOB_EXPAND, be, err);
+    glot_status status = glot_base_open(&model, &tokenizer, r, be, err);
     if (status == GLOT_OK)
         glot_base_warn(r);
     if (status == GLOT_OK)

@@ -498,6 +498,7 @@ static glot_status read_source(glot_recipe **out, const recipe_source *s, glot_e
         status = create(&r, s->path, s->folder, err);
     if (status == GLOT_OK) {
         glot_recipe_reader p = {r, root, s->job};
+        r->job = s->job;
         status = read_tree(&p, err);
         if (status == GLOT_OK && s->has_files)
             status = glot_recipe_check_files(&p, err);

@@ -98,6 +98,8 @@ enum { GLOT_RECIPE_UNIFORM, GLOT_RECIPE_LAYERWISE, GLOT_RECIPE_AS_LISTED }; /* e
 enum { GLOT_RECIPE_CAUSAL, GLOT_RECIPE_SEQUENCE_SUM };                      /* gate.form */
 enum { GLOT_RECIPE_EXACT_NONE, GLOT_RECIPE_EXACT_TOKENS };                  /* exact.mode */
 enum { GLOT_RECIPE_INIT_COPY, GLOT_RECIPE_INIT_RANDOM, GLOT_RECIPE_INIT_BEST };
+enum { GLOT_RECIPE_ROUTER_KEEP, GLOT_RECIPE_ROUTER_FRESH };             /* grow.router_init */
+enum { GLOT_RECIPE_LPR_ALL, GLOT_RECIPE_LPR_ORIGINAL };                 /* grow.lpr_groups */
 enum { GLOT_RECIPE_AUTO, GLOT_RECIPE_CPU, GLOT_RECIPE_CUDA };           /* device */
 enum { GLOT_RECIPE_DTYPE_AUTO, GLOT_RECIPE_FLOAT32, GLOT_RECIPE_BF16 }; /* dtype, save_dtype */
 
@@ -105,6 +107,7 @@ enum { GLOT_RECIPE_DTYPE_AUTO, GLOT_RECIPE_FLOAT32, GLOT_RECIPE_BF16 }; /* dtype
 typedef enum glot_recipe_job { GLOT_JOB_EXPAND, GLOT_JOB_TRAIN, GLOT_JOB_REVIEW } glot_recipe_job;
 
 typedef struct glot_recipe {
+    glot_recipe_job job;
     char *path;   /* for messages */
     char *folder; /* where relative paths start */
     int *lines;   /* of each row of glot_recipe_keys: where the recipe gives it; 0: it does not */
@@ -116,6 +119,7 @@ typedef struct glot_recipe {
     struct {
         int allocation, init;
         int64_t per_layer, new_total, top_k;
+        bool is_per_layer_given;
         double delta;
         int64_t new_bytes, similarity_tokens;
         glot_recipe_ints list;

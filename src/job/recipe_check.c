@@ -66,7 +66,7 @@ glot_train_settings glot_recipe_settings(const glot_recipe *r, glot_phase phase)
                                  .lpr_coef = is_review ? s->lpr_coef : 0.0,
                                  .lpr_form =
                                      is_review && s->lpr_form == 1 ? GLOT_LPR_RELEASED : GLOT_LPR_PAPER,
-                                 .is_lpr_original_only = r->grow.lpr_groups == 1,
+                                 .is_lpr_original_only = r->grow.lpr_groups == GLOT_RECIPE_LPR_ORIGINAL,
                                  .gate_coef = is_review ? r->gate.coef : 0.0,
                                  .is_cross_document = s->cross_document_attention};
 }
@@ -108,9 +108,6 @@ static glot_status not_there(const glot_recipe_reader *p, glot_recipe_place plac
 static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
-    if (r->experts.init == GLOT_RECIPE_INIT_BEST)
-        return not_there(p, KEY("experts", "init"), "the best expert as a start", "copy and random are there",
-                         err);
     if (r->train.trainable.what == GLOT_RECIPE_LORA)
         return not_there(p, KEY("train", "trainable"), "LoRA", "new_experts, all_experts and all are there",
                          err);
@@ -278,6 +275,7 @@ static glot_status resolve_experts(const glot_recipe_reader *p, glot_error *err)
     glot_error problem = {0};
     if (r->experts.format && glot_layout_find(&format, r->experts.format, &problem) != GLOT_OK)
         return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "for"), err, "is unknown: %s", problem.message);
+    r->experts.is_per_layer_given = glot_recipe_is_written(p, "experts", "per_layer");
     return GLOT_OK;
 }
 

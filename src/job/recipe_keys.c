@@ -239,7 +239,7 @@
 
 const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_TOP, "base", GLOT_KEY_PATH, AT(base), NULL, 0, 0, false, NULL, GLOT_CHANGE_NEVER,
-     "the base model: a Hugging Face directory or a GGUF file (required)"},
+     "the base model: a Hugging Face directory, a GGUF file, or an expanded model to grow again (required)"},
     {GLOT_SECTION_TOP, "base_init", GLOT_KEY_CHOICE, AT(base_init), "weights", 0, 0, false, "weights|random",
      GLOT_CHANGE_NEVER,
      "random: only config.json and tokenizer.json of the base are used, and weights are drawn by the seed"},
@@ -261,7 +261,7 @@ const glot_recipe_key glot_recipe_keys[] = {
      "uniform|layerwise|list", GLOT_CHANGE_NEVER,
      "how many experts each layer gets: the same, by similarity, or as listed"},
     {GLOT_SECTION_EXPERTS, "per_layer", GLOT_KEY_INT, AT(experts.per_layer), "4", 1, GLOT_MAX_EXPERTS, false,
-     NULL, GLOT_CHANGE_NEVER, "uniform: experts in every layer, the original included"},
+     NULL, GLOT_CHANGE_NEVER, "uniform: experts in every layer afterwards, the original included; growing again it must be given"},
     {GLOT_SECTION_EXPERTS, "new_total", GLOT_KEY_INT, AT(experts.new_total), NULL, 1, 1e6, false, NULL,
      GLOT_CHANGE_NEVER, "layerwise: at most so many new experts in all"},
     {GLOT_SECTION_EXPERTS, "delta", GLOT_KEY_REAL, AT(experts.delta), NULL, 0, 1e6, true, NULL,
@@ -271,13 +271,13 @@ const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_EXPERTS, "similarity_tokens", GLOT_KEY_COUNT, AT(experts.similarity_tokens), "8192", 1, 1e12, false, NULL,
      GLOT_CHANGE_NEVER, "train text of each language that similarity is measured on, whole documents until so many tokens"},
     {GLOT_SECTION_EXPERTS, "list", GLOT_KEY_INTS, AT(experts.list), NULL, 1, GLOT_MAX_EXPERTS, false, NULL,
-     GLOT_CHANGE_NEVER, "list: experts of each layer, the original included"},
+     GLOT_CHANGE_NEVER, "list: experts of each layer afterwards, the original included"},
     {GLOT_SECTION_EXPERTS, "for", GLOT_KEY_TEXT, AT(experts.format), NULL, 0, 0, false, NULL,
      GLOT_CHANGE_NEVER, "only layouts that this export format can hold"},
     {GLOT_SECTION_EXPERTS, "top_k", GLOT_KEY_INT, AT(experts.top_k), "2", 1, GLOT_MAX_EXPERTS, false, NULL,
      GLOT_CHANGE_NEVER, "experts that a token goes through in each layer"},
     {GLOT_SECTION_EXPERTS, "init", GLOT_KEY_CHOICE, AT(experts.init), "copy", 0, 0, false, "copy|random|best",
-     GLOT_CHANGE_NEVER, "how new experts begin"},
+     GLOT_CHANGE_NEVER, "how new experts begin: as the original, random, or (growing again) as the layer's expert with the highest mean router probability on the new languages' text"},
 
     {GLOT_SECTION_GATE, "layers", GLOT_KEY_LAYERS, AT(gate.layers), "0", 0, GLOT_MAX_LAYERS, false, NULL,
      GLOT_CHANGE_NEVER, "how many layers have a language gate, or a list of their numbers"},
@@ -294,7 +294,7 @@ const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_GROW, "router_init", GLOT_KEY_CHOICE, AT(grow.router_init), "keep", 0, 0, false,
      "keep|fresh", GLOT_CHANGE_NEVER, "growing again: whether the router's rows stay"},
     {GLOT_SECTION_GROW, "lpr_groups", GLOT_KEY_CHOICE, AT(grow.lpr_groups), "all", 0, 0, false,
-     "all|original", GLOT_CHANGE_NEVER, "growing again: which groups the LPR loss protects"},
+     "all|original", GLOT_CHANGE_NEVER, "growing again: which groups the LPR loss protects; lpr_form: released goes with original only"},
 
     STAGE_KEYS(GLOT_SECTION_TRAIN, train, NULL, 1, "0.0005", NULL),
     {GLOT_SECTION_TRAIN, "balance_coef", GLOT_KEY_REAL, AT(train.balance_coef), "0.01", 0, 1e6, false, NULL,

@@ -138,7 +138,7 @@ glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err)
 
 /* ---- routing ---- */
 
-static json_t *routing_json(const glot_model_config *c, const double *shares, const double *p0, const glot_exact_share *exact)
+static json_t *routing_json(const glot_model_config *c, const double *shares, const double *probs, const glot_exact_share *exact)
 {
     json_t *layers = json_array(), *originals = json_array();
     for (int64_t l = 0; l < c->n_layers; l++) {
@@ -146,7 +146,7 @@ static json_t *routing_json(const glot_model_config *c, const double *shares, co
         for (int e = 0; e < c->n_experts[l]; e++)
             json_array_append_new(row, json_real(shares[l * GLOT_MAX_EXPERTS + e]));
         json_array_append_new(layers, row);
-        json_array_append_new(originals, json_real(p0[l]));
+        json_array_append_new(originals, json_real(probs[l * GLOT_MAX_EXPERTS]));
     }
     return json_pack("{s:o, s:o, s:f}", "expert_share", layers, "p_original", originals, "exact_share",
                      exact->tokens ? (double)exact->tokens_on_path / (double)exact->tokens : 0.0);
@@ -178,19 +178,19 @@ static glot_status put_gate_accuracy(json_t *entry, const glot_job *job, size_t 
 glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err)
 {
     const glot_model_config *c = &job->model->config;
-    double *shares = NULL, *p0 = NULL;
+    double *shares = NULL, *probs = NULL;
     glot_exact_share exact;
     json_t *routing = json_object();
     glot_status status = GLOT_OK;
     GLOT_TRY_OUT(glot_new(&shares, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *shares, "routing shares", err));
-    GLOT_TRY_OUT(glot_new(&p0, (size_t)c->n_layers, sizeof *p0, "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&probs, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *probs, "routing shares", err));
     for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
         GLOT_TRY_OUT(glot_job_check_cancel(job, err));
         if (!glot_job_find_valid(job, i, &at))
             continue;
-        GLOT_TRY_OUT(glot_routing_shares(shares, p0, job->model, job->valid, (int32_t)at, ROUTING_TOKENS, err));
+        GLOT_TRY_OUT(glot_routing_shares(shares, probs, job->model, job->valid, (int32_t)at, ROUTING_TOKENS, GLOT_EXACT_AUTO, err));
         GLOT_TRY_OUT(glot_exact_share_measure(&exact, job->model, job->valid, (int32_t)at, (uint64_t)job->recipe->eval.max_tokens, err));
-        json_t *entry = routing_json(c, shares, p0, &exact);
+        json_t *entry = routing_json(c, shares, probs, &exact);
         json_object_set_new(routing, job->recipe->languages[i].name, entry);
         GLOT_TRY_OUT(put_gate_accuracy(entry, job, i, at, err));
     }
@@ -198,7 +198,7 @@ glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err)
 out:
     json_decref(routing);
     glot_free(shares);
-    glot_free(p0);
+    glot_free(probs);
     return status;
 }
 

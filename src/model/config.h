@@ -56,6 +56,7 @@ typedef struct glot_model_config {
     glot_gate_config gate;
     glot_exact_config exact;
     char base_sha256[65]; /* "" unknown */
+    char added_sha256[GLOT_MAX_GROUPS][65]; /* of the experts of each later group ([0] unused); "" unknown */
 } glot_model_config;
 
 /* From a parsed config.json (plain or expanded); `path` for messages. Checks every number against its

@@ -151,15 +151,30 @@ static glot_status read_exact(glot_exact_config *exact, const json_t *object, co
     return glot_json_get_real(object, "threshold", &exact->threshold, path, err);
 }
 
-static glot_status read_sha256(char out[65], const json_t *glot, const char *path, glot_error *err)
+static glot_status read_sha256(char out[65], const char *hex, const char *key, const char *path, glot_error *err)
 {
-    const char *hex = "";
-    GLOT_TRY(glot_json_get_string_opt(glot, "base_sha256", &hex, path, err));
-    size_t length = strlen(hex);
+    size_t length = hex ? strlen(hex) : 1;
     if (length != 0 && (length != 64 || strspn(hex, "0123456789abcdef") != 64))
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': key 'glot.base_sha256' is not 64 hexadecimal digits",
-                         path);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': key 'glot.%s' is not 64 hexadecimal digits", path, key);
     memcpy(out, hex, length + 1);
+    return GLOT_OK;
+}
+
+/* base_sha256, and added_sha256: one entry for each group but the first. */
+static glot_status read_hashes(glot_model_config *c, const json_t *glot, const char *path, glot_error *err)
+{
+    const char *base = "";
+    const json_t *added = json_object_get(glot, "added_sha256");
+    GLOT_TRY(glot_json_get_string_opt(glot, "base_sha256", &base, path, err));
+    GLOT_TRY(read_sha256(c->base_sha256, base, "base_sha256", path, err));
+    if (added && json_array_size(added) != (size_t)c->n_groups - 1)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s': key 'glot.added_sha256' has %zu entries, expected one for each of %d added groups",
+                         path, json_array_size(added), c->n_groups - 1);
+    for (int g = 1; added && g < c->n_groups; g++) {
+        const char *hex = json_string_value(json_array_get(added, (size_t)g - 1));
+        GLOT_TRY(read_sha256(c->added_sha256[g], hex, "added_sha256", path, err));
+    }
     return GLOT_OK;
 }
 
@@ -167,7 +182,8 @@ static glot_status check_keys(const json_t *glot, const char *path, glot_error *
 {
     static const char *const known[] = {
         "version", "num_experts_per_layer", "num_experts_per_tok", "groups",         "expert_group", "gate",
-        "exact",   "base_sha256",           "base_architecture",   "base_model_type"};
+        "exact",   "base_sha256",           "base_architecture",   "base_model_type",
+        "added_sha256"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)glot, key, value)
@@ -204,7 +220,7 @@ glot_status glot_config_read_expansion(glot_model_config *c, const json_t *glot,
         GLOT_TRY(read_gate(&c->gate, gate, path, err));
     if (exact && !json_is_null(exact))
         GLOT_TRY(read_exact(&c->exact, exact, path, err));
-    return read_sha256(c->base_sha256, glot, path, err);
+    return read_hashes(c, glot, path, err);
 }
 
 /* ---- writing ---- */
@@ -227,6 +243,21 @@ static json_t *gate_json(const glot_gate_config *gate)
         json_array_append_new(layers, json_integer(gate->layers[i]));
     return json_pack("{s:o, s:s}", "layers", layers, "form",
                      gate->is_sequence_sum ? "sequence_sum" : "causal");
+}
+
+/* NULL where no group's hash is known. */
+static json_t *added_json(const glot_model_config *c)
+{
+    json_t *list = json_array();
+    bool is_known = false;
+    for (int g = 1; g < c->n_groups; g++) {
+        json_array_append_new(list, json_string(c->added_sha256[g]));
+        is_known |= c->added_sha256[g][0] != '\0';
+    }
+    if (is_known)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
 /* The object under "glot". jansson's setters drop what could not be made, so memory is checked by the caller
@@ -253,6 +284,9 @@ static json_t *expansion_json(const glot_model_config *c)
                             json_pack("{s:s, s:f}", "mode", "tokens", "threshold", c->exact.threshold));
     if (c->base_sha256[0])
         json_object_set_new(glot, "base_sha256", json_string(c->base_sha256));
+    json_t *added = added_json(c);
+    if (added)
+        json_object_set_new(glot, "added_sha256", added);
     json_object_set_new(glot, "base_architecture", json_string(c->architecture));
     json_object_set_new(glot, "base_model_type", json_string(c->model_type));
     return glot;

@@ -87,6 +87,16 @@ void glot_model_zero_grads(glot_model *m);
 /* SHA-256 over name, dtype, shape and bytes of every parameter, sorted by name. frozen_only: of those with
  * is_trainable == false but for the exact path's evidence, which is counted after training. */
 glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_only, glot_error *err);
+/* SHA-256 of what a language group brought, in the types that glot_model_save writes with save_dtype. Group 0 is
+ * the base, under its dense names: what glot_model_sha256 said of it before it was expanded. A later group is its
+ * experts. Routers, gates and evidence belong to none. */
+glot_status glot_model_group_sha256(char hex[65], const glot_model *m, int group, const glot_dtype *save_dtype,
+                                    glot_error *err);
+/* Puts the hash of every group into the configuration, for a model about to be saved; a base whose hash is not
+ * known stays so. */
+glot_status glot_model_record_groups(glot_model *m, const glot_dtype *save_dtype, glot_error *err);
+/* GLOT_BAD_VALUE names both hashes where a group's weights are not those that the configuration records. */
+glot_status glot_model_check_groups(const glot_model *m, glot_error *err);
 /* GLOT_BAD_VALUE naming model, tensor and place of the first NaN or infinity in any weight. */
 glot_status glot_model_check_values(const glot_model *m, glot_error *err);
 

@@ -32,6 +32,19 @@ glot_status glot_config_read_special_tokens(glot_model_config *c, const char *di
 void glot_param_read(void *host, const glot_model *m, const glot_tensor *weight, int64_t first, int64_t n);
 /* n elements of a float type (F32, F16, BF16, F64) as F32. `out` may be `values` where they are F32. */
 void glot_values_to_f32(float *out, const void *values, glot_dtype dtype, int64_t n);
+/* Room for a chunk of weights on its way from one type to another. */
+typedef struct glot_param_buffers {
+    void *raw, *out; /* GLOT_PARAM_CHUNK elements of any float type; `out` is the caller's to use */
+    float *values;   /* [GLOT_PARAM_CHUNK] */
+} glot_param_buffers;
+glot_status glot_param_buffers_create(glot_param_buffers *b, glot_error *err);
+void glot_param_buffers_release(glot_param_buffers *b);
+/* Elements [first, first + n) of a weight in another type (its own, F32 or BF16); n is any number. */
+void glot_param_read_as(void *out, glot_dtype dtype, const glot_model *m, const glot_tensor *weight, int64_t first,
+                        int64_t n, const glot_param_buffers *buffers);
+/* The type glot_model_save writes a parameter in: its own (float64 as float32), or the one asked for. */
+glot_dtype glot_param_saved_dtype(const glot_param *p, const glot_dtype *save_dtype);
+
 /* n float32 values into the elements [first, first + n) of a weight, converted to its type; `scratch` holds n
  * doubles. */
 void glot_param_write(const glot_model *m, const glot_tensor *weight, int64_t first, int64_t n,

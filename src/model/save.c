@@ -37,13 +37,11 @@ static const char *const travelling[] = {"tokenizer.json",
 typedef struct saving {
     const glot_model *m;
     glot_save_tensor *tensors; /* [n_params] */
-    void *chunk;               /* CHUNK elements of any float type */
-    float *values;             /* [CHUNK] */
+    glot_param_buffers buffers;
 } saving;
 
-/* The type a parameter is written in: its own (float64 as float32), or the one asked for. The exact path adds
- * up the evidence of token after token: that stays float32. */
-static glot_dtype saved_dtype(const glot_param *p, const glot_dtype *save_dtype)
+/* The exact path adds up the evidence of token after token: that stays float32. */
+glot_dtype glot_param_saved_dtype(const glot_param *p, const glot_dtype *save_dtype)
 {
     if (save_dtype && p->role != GLOT_ROLE_EXACT_EVIDENCE)
         return *save_dtype;
@@ -59,24 +57,45 @@ static void narrow(void *out, glot_dtype dtype, const float *values, int64_t n)
         halves[i] = glot_f32_to_bf16(values[i]);
 }
 
+glot_status glot_param_buffers_create(glot_param_buffers *b, glot_error *err)
+{
+    *b = (glot_param_buffers){0};
+    GLOT_TRY(glot_new(&b->raw, CHUNK, sizeof(double), "a chunk of weights", err));
+    GLOT_TRY(glot_new(&b->out, CHUNK, sizeof(double), "a chunk of weights", err));
+    return glot_new(&b->values, CHUNK, sizeof *b->values, "a chunk of weights", err);
+}
+
+void glot_param_buffers_release(glot_param_buffers *b)
+{
+    glot_free(b->raw);
+    glot_free(b->out);
+    glot_free(b->values);
+}
+
+void glot_param_read_as(void *out, glot_dtype dtype, const glot_model *m, const glot_tensor *weight, int64_t first,
+                        int64_t n, const glot_param_buffers *buffers)
+{
+    size_t element = glot_dtype_block_bytes(dtype);
+    if (dtype == weight->dtype) {
+        glot_param_read(out, m, weight, first, n);
+        return;
+    }
+    for (int64_t done = 0; done < n; done += CHUNK) {
+        int64_t part = n - done < CHUNK ? n - done : CHUNK;
+        glot_param_read(buffers->raw, m, weight, first + done, part);
+        glot_values_to_f32(buffers->values, buffers->raw, weight->dtype, part);
+        narrow((char *)out + (size_t)done * element, dtype, buffers->values, part);
+    }
+}
+
 static glot_status fill(void *user, size_t index, size_t offset, size_t n, void *out, glot_error *err)
 {
     const saving *s = user;
-    const glot_tensor *weight = &s->m->params[index]->weight;
     glot_dtype dtype = s->tensors[index].tensor.dtype;
     size_t element = glot_dtype_block_bytes(dtype);
-    int64_t first = (int64_t)(offset / element), count = (int64_t)(n / element);
     (void)err;
-    if (dtype == weight->dtype) {
-        glot_param_read(out, s->m, weight, first, count);
-        return GLOT_OK;
-    }
-    for (int64_t done = 0; done < count; done += CHUNK) {
-        int64_t part = count - done < CHUNK ? count - done : CHUNK;
-        glot_param_read(s->chunk, s->m, weight, first + done, part);
-        glot_values_to_f32(s->values, s->chunk, weight->dtype, part);
-        narrow((char *)out + (size_t)done * element, dtype, s->values, part);
-    }
+    glot_param_read_as(out, dtype, s->m, &s->m->params[index]->weight, (int64_t)(offset / element),
+                       (int64_t)(n / element), &s->buffers);
     return GLOT_OK;
 }
 
@@ -87,19 +106,17 @@ static glot_status save_weights(const glot_model *m, const char *dir, const glot
     json_t *metadata = json_pack("{s:s}", "format", "pt"); /* transformers refuses files without it */
     glot_status status;
     GLOT_TRY_OUT(glot_new(&s.tensors, m->n_params, sizeof *s.tensors, "the list of tensors", err));
-    GLOT_TRY_OUT(glot_new(&s.chunk, CHUNK, sizeof(double), "a chunk of weights", err));
-    GLOT_TRY_OUT(glot_new(&s.values, CHUNK, sizeof *s.values, "a chunk of weights", err));
+    GLOT_TRY_OUT(glot_param_buffers_create(&s.buffers, err));
     for (size_t i = 0; i < m->n_params; i++) {
         s.tensors[i] = (glot_save_tensor){m->params[i]->name, m->params[i]->weight};
-        s.tensors[i].tensor.dtype = saved_dtype(m->params[i], save_dtype);
+        s.tensors[i].tensor.dtype = glot_param_saved_dtype(m->params[i], save_dtype);
         s.tensors[i].tensor.addr = NULL;
     }
     status = glot_safetensors_save_dir(dir, s.tensors, m->n_params, metadata, SHARD_BYTES, fill, &s, err);
 out:
     json_decref(metadata);
     glot_free(s.tensors);
-    glot_free(s.chunk);
-    glot_free(s.values);
+    glot_param_buffers_release(&s.buffers);
     return status;
 }
 
@@ -198,9 +215,9 @@ out:
 /* "float32" and the like: the one type of all weights, or float32, which holds every one of them exactly. */
 static const char *config_dtype(const glot_model *m, const glot_dtype *save_dtype)
 {
-    glot_dtype common = saved_dtype(m->params[0], save_dtype);
+    glot_dtype common = glot_param_saved_dtype(m->params[0], save_dtype);
     for (size_t i = 0; i < m->n_params; i++)
-        if (m->params[i]->role != GLOT_ROLE_EXACT_EVIDENCE && saved_dtype(m->params[i], save_dtype) != common)
+        if (m->params[i]->role != GLOT_ROLE_EXACT_EVIDENCE && glot_param_saved_dtype(m->params[i], save_dtype) != common)
             common = GLOT_F32;
     return common == GLOT_BF16 ? "bfloat16" : common == GLOT_F16 ? "float16" : "float32";
 }

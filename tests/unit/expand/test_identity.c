@@ -69,8 +69,32 @@ static void test_upcycling_changes_no_bit(void **state)
         }
 }
 
+/* Growing again, with rows kept: where a layer's experts agree, and where it had one expert only, no bit changes either. (Where they differ,
+ * a token changes as soon as one of its K largest router rows is a new one.) */
+static void test_growing_equal_experts_changes_no_bit(void **state)
+{
+    static const int32_t first[TINY_LAYERS] = {3, 1, 2}, second[TINY_LAYERS] = {4, 3, 2};
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    captured dense = {0}, grown = {0};
+    (void)state;
+    OK(glot_cpu_backend_create(&be, 2, NULL, &err));
+    glot_model *m = tiny_dense(be, 1);
+    glot_upcycle_settings settings = {.top_k = 2, .seed = 3};
+    log_probs_of(&dense, m);
+    OK(glot_upcycle(m, first, &settings, &err));
+    OK(glot_upcycle(m, second, &settings, &err));
+    log_probs_of(&grown, m);
+    assert_memory_equal(dense.rows, grown.rows, sizeof(float) * N * TINY_VOCAB);
+    free(dense.rows);
+    free(grown.rows);
+    glot_model_close(m);
+    glot_backend_close(be);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_upcycling_changes_no_bit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_upcycling_changes_no_bit),
+                                       cmocka_unit_test(test_growing_equal_experts_changes_no_bit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define assert_refused(call, expected, sentence)                                                             \
     do {                                                                                                     \
@@ -276,11 +277,14 @@ static void test_saved(void **state)
     char dir[] = GLOT_BINARY_DIR "/test-upcycle-XXXXXX", before[65], after[65];
     glot_model *m = tiny_dense(backend, 1), *again = NULL;
     glot_upcycle_settings settings = {.top_k = 2, .seed = 4};
+    char base[65];
     (void)state;
     assert_non_null(mkdtemp(dir));
+    hash(base, m);
     OK(glot_upcycle(m, first, &settings, &err));
     spread_experts(m);
     OK(glot_upcycle(m, second, &settings, &err));
+    OK(glot_model_record_groups(m, NULL, &err));
     OK(glot_model_save(m, dir, NULL, NULL, 0, &err));
     OK(glot_model_open(&again, backend, dir, &err));
     hash(before, m);
@@ -291,6 +295,40 @@ static void test_saved(void **state)
     assert_memory_equal(again->config.n_experts, m->config.n_experts, TINY_LAYERS * sizeof(int32_t));
     assert_memory_equal(again->config.expert_group, m->config.expert_group, sizeof m->config.expert_group);
     assert_string_equal(json_string_value(json_object_get(again->base_config, "model_type")), "glot");
+    assert_string_equal(again->config.base_sha256, base); /* growing has left the base alone */
+    OK(glot_model_check_groups(again, &err));
+    glot_model_close(m);
+    glot_model_close(again);
+    OK(glot_dir_remove(dir, &err));
+}
+
+/* Hashes are of the values as they are saved, and tell which group was changed. */
+static void test_group_hashes(void **state)
+{
+    static const int32_t layout[TINY_LAYERS] = {3, 1, 2};
+    const glot_dtype narrow = GLOT_BF16;
+    glot_error err = {0};
+    char dir[] = GLOT_BINARY_DIR "/test-upcycle-XXXXXX", sentence[64];
+    glot_model *m = tiny_dense(backend, 1), *again = NULL;
+    glot_upcycle_settings settings = {.top_k = 2, .seed = 4};
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    OK(glot_upcycle(m, layout, &settings, &err));
+    OK(glot_model_check_groups(m, &err));
+    OK(glot_model_record_groups(m, &narrow, &err));
+    OK(glot_model_save(m, dir, &narrow, NULL, 0, &err));
+    OK(glot_model_open(&again, backend, dir, &err));
+    OK(glot_model_check_groups(again, &err));
+    OK(glot_model_record_groups(m, NULL, &err));
+    ((float *)m->layers[0].router->weight.addr)[0] += 1.0f; /* routers train in every generation */
+    OK(glot_model_check_groups(m, &err));
+    for (int e = 2; e >= 0; e -= 2) {
+        ((float *)m->layers[0].up_proj[e]->weight.addr)[7] += 1.0f;
+        assert_int_equal(glot_model_check_groups(m, &err), GLOT_BAD_VALUE);
+        snprintf(sentence, sizeof sentence, "the weights of language group %d have SHA-256", e > 0);
+        assert_non_null(strstr(err.message, sentence));
+        ((float *)m->layers[0].up_proj[e]->weight.addr)[7] -= 1.0f;
+    }
     glot_model_close(m);
     glot_model_close(again);
     OK(glot_dir_remove(dir, &err));
@@ -303,6 +341,6 @@ int main(void)
         cmocka_unit_test(test_random_experts), cmocka_unit_test(test_sixteen_bit_base),
         cmocka_unit_test(test_growing),        cmocka_unit_test(test_fresh_router),
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_nothing_to_add),
-        cmocka_unit_test(test_saved)};
+        cmocka_unit_test(test_saved),          cmocka_unit_test(test_group_hashes)};
     return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -73,6 +73,10 @@ static int make_all(void **state)
     make_text("en.valid.txt", "abcdefgh", 6, 4);
     make_text("el.valid.txt", "nopqrst", 6, 5);
     make_text("tr.valid.txt", "uvwxyz", 6, 6);
+    make_text("bn.txt", "0123456", 20, 7);
+    make_text("bn.valid.txt", "0123456", 6, 8);
+    make_text("hi.txt", "+-*=&%!", 20, 9);
+    make_text("hi.valid.txt", "+-*=&%!", 6, 10);
     make_recipe();
     return 0;
 }
@@ -507,15 +511,20 @@ static void test_disk_full(void **state)
     }
 }
 
-static void damage(const char *name)
+static void damage_at(const char *name, long offset, int whence)
 {
     FILE *file = fopen(in_root(name), "r+b");
     assert_non_null(file);
-    assert_int_equal(fseek(file, -3, SEEK_END), 0);
+    assert_int_equal(fseek(file, offset, whence), 0);
     int byte = fgetc(file);
-    assert_int_equal(fseek(file, -3, SEEK_END), 0);
+    assert_int_equal(fseek(file, offset, whence), 0);
     fputc(byte ^ 1, file);
     fclose(file);
+}
+
+static void damage(const char *name)
+{
+    damage_at(name, -3, SEEK_END);
 }
 
 /* A damaged newest checkpoint is named and the one before it used; stage 1's last one in the middle of the
@@ -634,7 +643,6 @@ static void test_refused(void **state)
         {{"experts.list=[2, 2]"},
          GLOT_BAD_VALUE,
          "recipe.yaml': key 'experts.list' has 2 numbers, but the base has 3 layers"},
-        {{"base=whole/model"}, GLOT_UNSUPPORTED, "recipe.yaml': key 'base' names an expanded model"},
         {{"base=en.txt"}, GLOT_BAD_FORMAT, "en.txt' is neither a model directory nor a GGUF file"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -797,6 +805,184 @@ static void test_random_base(void **state)
     forget("bare");
 }
 
+/* ---- growing again ---- */
+
+#define LANGUAGE(name, group) #name ": {group: " #group ", train: " #name ".txt, valid: " #name ".valid.txt}"
+#define OLDER "en: {group: old, train: en.txt, valid: en.valid.txt}, " LANGUAGE(el, old) ", " LANGUAGE(tr, old)
+#define SECOND "languages={" OLDER ", " LANGUAGE(bn, new) "}"
+#define THIRD "languages={" OLDER ", " LANGUAGE(bn, old) ", " LANGUAGE(hi, new) "}"
+
+static const run_options second_run = {.output = "two",
+                                       .settings = {"base=whole/model", SECOND,
+                                                    "experts={allocation: list, list: [4, 2, 2], init: best}"}};
+static const run_options third_run = {
+    .output = "three", .settings = {"base=two/model", THIRD, "experts={allocation: list, list: [5, 2, 4], init: best}"}};
+
+static const glot_param *find_param(const glot_model *m, const glot_param *like)
+{
+    for (size_t i = 0; i < m->n_params; i++)
+        if (m->params[i]->role == like->role && m->params[i]->layer == like->layer && m->params[i]->expert == like->expert)
+            return m->params[i];
+    return NULL;
+}
+
+/* All that `before` has but its routers (and the exact path's evidence, which is counted anew) is in `after`, bit for bit; and the hashes that config.json records hold. */
+static void expect_kept(const char *before, const char *after, const char *const *groups, int n_groups)
+{
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    glot_model *old = NULL, *m = NULL;
+    OK(glot_ref_backend_create(&be, GLOT_F32, &err));
+    OK(glot_model_open(&old, be, in_root(before), &err));
+    OK(glot_model_open(&m, be, in_root(after), &err));
+    assert_int_equal(m->config.n_groups, n_groups);
+    for (int g = 0; g < n_groups; g++)
+        assert_string_equal(m->config.group_languages[g], groups[g]);
+    assert_string_equal(m->config.base_sha256, old->config.base_sha256);
+    for (int g = 1; g < n_groups - 1; g++)
+        assert_string_equal(m->config.added_sha256[g], old->config.added_sha256[g]);
+    assert_int_equal(strlen(m->config.added_sha256[n_groups - 1]), 64);
+    OK(glot_model_check_groups(m, &err));
+    for (size_t i = 0; i < old->n_params; i++) {
+        const glot_param *a = old->params[i], *b = find_param(m, a);
+        if (a->role == GLOT_ROLE_ROUTER || a->role == GLOT_ROLE_EXACT_EVIDENCE)
+            continue;
+        assert_int_equal(a->weight.dtype, b->weight.dtype);
+        if (memcmp(a->weight.addr, b->weight.addr, glot_tensor_bytes(&a->weight)) != 0)
+            fail_msg("%s is not what it was in %s", b->name, before);
+    }
+    glot_model_close(old);
+    glot_model_close(m);
+    glot_backend_close(be);
+}
+
+/* Old, el tr, bn, hi: each generation trained and reviewed, each leaving what was there alone. */
+static void test_generations(void **state)
+{
+    static const char *const groups[] = {"en", "el,tr", "bn", "hi"};
+    static const char *const languages[] = {"en", "el", "tr", "bn", "hi"};
+    glot_error err = {0};
+    json_t *results = NULL;
+    (void)state;
+    expect_status(&second_run, GLOT_OK);
+    expect_kept("whole/model", "two/model", groups, 3);
+    expect_status(&third_run, GLOT_OK);
+    expect_kept("two/model", "three/model", groups, 4);
+    OK(glot_json_load_file(&results, in_root("three/results.json"), &err));
+    json_t *experts = json_pack("[i, i, i]", 5, 2, 4);
+    assert_true(json_equal(json_object_get(results, "experts"), experts));
+    for (size_t i = 0; i < 5; i++) {
+        const json_t *routing = json_object_get(json_object_get(results, "routing"), languages[i]);
+        assert_int_equal(json_array_size(json_array_get(json_object_get(routing, "expert_share"), 0)), 5);
+        assert_non_null(json_object_get(json_object_get(json_object_get(results, "before"), "text"), languages[i]));
+    }
+    json_decref(experts);
+    json_decref(results);
+}
+
+/* The third generation, stopped and killed in every way: the same bits. */
+static void test_generation_killed(void **state)
+{
+    glot_rng rng = glot_rng_seed(3, 4);
+    run_options o = third_run;
+    (void)state;
+    o.output = "g";
+    o.cancel_phase = 1;
+    o.cancel_step = 3;
+    expect_status(&o, GLOT_CANCELLED);
+    o.cancel_phase = 2;
+    o.cancel_step = 2;
+    expect_status(&o, GLOT_CANCELLED);
+    o.cancel_phase = 0;
+    expect_status(&o, GLOT_OK);
+    expect_same_runs("three", "g");
+    forget("g");
+    for (int status = KILLED, n_kills = 0; status == KILLED; n_kills++) {
+        o.kill_at = n_kills < 8 ? 1 + glot_rng_below(&rng, (uint32_t)whole_calls / 4) : 0;
+        status = run_in_child(&o, 0);
+        assert_true(status == KILLED || status == GLOT_OK);
+    }
+    expect_same_runs("three", "g");
+    forget("g");
+}
+
+/* The released settings of a second group: another router, another review, but what is frozen stays. */
+static void test_released_growth(void **state)
+{
+    static const char *const groups[] = {"en", "el,tr", "bn"};
+    run_options o = second_run;
+    (void)state;
+    o.output = "released";
+    o.settings[3] = "grow={router_init: fresh, lpr_groups: original}";
+    expect_status(&o, GLOT_OK);
+    expect_kept("whole/model", "released/model", groups, 3);
+    forget("released");
+}
+
+/* A copy of a model folder, below root. */
+static void copy_model(const char *to, const char *from)
+{
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    glot_error err = {0};
+    char a[300], b[300];
+    OK(glot_dir_make(in_root(to), &err));
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(a, sizeof a, "%s/%s", in_root(to), files[i]);
+        snprintf(b, sizeof b, "%s/%s", in_root(from), files[i]);
+        OK(glot_file_copy(a, b, &err));
+    }
+}
+
+/* A model that was upcycled and nothing else. */
+static void make_untrained(const char *name)
+{
+    static const int32_t layout[] = {2, 2, 2};
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    glot_model *m = NULL;
+    glot_upcycle_settings settings = {.top_k = 2, .seed = 1};
+    OK(glot_ref_backend_create(&be, GLOT_F32, &err));
+    OK(glot_model_open(&m, be, in_root("base"), &err));
+    OK(glot_upcycle(m, layout, &settings, &err));
+    OK(glot_model_save(m, in_root(name), NULL, NULL, 0, &err));
+    glot_model_close(m);
+    glot_backend_close(be);
+}
+
+static void test_growth_refused(void **state)
+{
+    const char *base = "base=whole/model", *layout = "experts={per_layer: 4}";
+    const struct {
+        const char *settings[4];
+        const char *sentence;
+    } rows[] = {
+        {{base, layout}, "language 'el' is new, but it already belongs to language group 1 of"},
+        {{base, layout, "languages={" OLDER ", bn: {group: old, train: bn.txt, valid: bn.valid.txt}, " LANGUAGE(hi, new) "}"},
+         "language 'bn' is old, but it belongs to none of the language groups 0 to 1 of"},
+        {{base, SECOND, "experts={top_k: 2}"}, "key 'experts.per_layer' is missing: the base is an expanded model"},
+        {{base, SECOND, "experts={per_layer: 2}"}, "key 'experts.per_layer' does not fit the base: layer 0 has 3 experts"},
+        {{base, SECOND, "experts={allocation: list, list: [3, 1, 2]}"}, "no layer would get a new expert"},
+        {{base, SECOND, "experts={per_layer: 4, top_k: 3}"}, "key 'experts.top_k' is 3, but the tokens of the expanded base use 2"},
+        {{base, SECOND, layout, "review.lpr_form=released"}, "it goes with grow.lpr_groups: original"},
+        {{"base=untrained", SECOND, layout}, "language group 0 has no languages: it must be reviewed"},
+        {{"base=changed", SECOND, layout}, "the weights of language group 0 have SHA-256 "},
+    };
+    glot_error err = {0};
+    (void)state;
+    make_untrained("untrained");
+    OK(glot_file_copy(in_root("untrained/tokenizer.json"), in_root("base/tokenizer.json"), &err));
+    copy_model("changed", "whole/model");
+    damage_at("changed/model.safetensors", 16000, SEEK_SET); /* the embedding: 24 kB behind a short header */
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        run_options o = {.output = "n"};
+        memcpy(o.settings, rows[i].settings, sizeof o.settings);
+        if (run_in_child(&o, 0) != GLOT_BAD_VALUE)
+            fail_msg("row %zu was not refused: %s", i, rows[i].sentence);
+        expect_log(rows[i].sentence);
+        assert_false(glot_path_exists(in_root("n")));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -808,6 +994,8 @@ int main(void)
         cmocka_unit_test(test_refused),        cmocka_unit_test(test_dense),
         cmocka_unit_test(test_layerwise),      cmocka_unit_test(test_gated),
         cmocka_unit_test(test_random_base),
+        cmocka_unit_test(test_generations),    cmocka_unit_test(test_generation_killed),
+        cmocka_unit_test(test_released_growth), cmocka_unit_test(test_growth_refused),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
 }

@@ -335,8 +335,6 @@ static void test_features_refused(void **state)
     static const struct {
         const char *text, *sentence;
     } rows[] = {
-        {SMALL "experts: {init: best}\n", "'r.yaml' line 7: key 'experts.init' asks for the best expert as a "
-                                          "start, which glot 0.1.0 does not have; copy and random are there"},
         {HEAD LANGS "train: {tokens: 5, trainable: {lora: {rank: 8}}}\n",
          "'r.yaml' line 6: key 'train.trainable' asks for LoRA, which glot 0.1.0 does not have; new_experts, "
          "all_experts and all are there"},
