@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""METHOD 1 to 3 in plain PyTorch, float64, and the golden values of training made with it: tests/golden/training.
+"""METHOD 1 to 3, 6 and 7 in plain PyTorch, float64, and the golden values of training made with it: tests/golden/training.
 
     pip install numpy==2.4.6 torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
     tools/models/reference_moe.py
@@ -8,18 +8,18 @@ What is written
 ---------------
 START/                 an expanded model directory as glot reads it (`dense` is a plain one): random weights of a transformers model, new experts
                        and routers moved away from their copies so that every token has a clear choice. bf16, so that the file is small and
-                       the numbers are exact.
+                       the numbers are exact. Where there are language gates config.json's BOS is an id that the text has here and there.
 text.safetensors       the blocks that every case reads, in order, from the first one:
                        ids, languages, is_start  I32 [N, length]; lengths I32 [N]: ids in each block (the rest is padding)
                        language 0 belongs to group 0, language l to group l
 cases.json             a list of cases:
     name, start        the case; the folder it starts from
     phase              "train" or "review"
-    trainable          "new_experts", "all_experts", "all" or "routers"
+    trainable          "new_experts", "all_experts", "all" or "routers" (and language gates)
     steps, batch, micro_batch, length, n_languages
     schedule, lr, min_lr, router_lr, warmup_steps, beta1, beta2, eps, weight_decay, clip
-    balance_coef, balance_form, lpr_coef, lpr_form, lpr_groups, cross_document
-    expected           one object a step: loss, ce, balance, lpr, grad_norm (before clipping), lr;
+    balance_coef, balance_form, lpr_coef, lpr_form, lpr_groups, gate_coef, cross_document
+    expected           one object a step: loss, ce, balance, lpr, gate, grad_norm (before clipping), lr;
                        a loss whose coefficient is 0 is not taken and is 0
     first_grad_norms   tensor name -> L2 norm of its gradient in the first step, before clipping
     kept               start of the names of the tensors in NAME.safetensors: all trained ones, or one layer's to keep it small
@@ -28,7 +28,8 @@ NAME.safetensors       trained tensors after the last step, rounded to float32
 Step s takes blocks s * batch .. (s + 1) * batch - 1; the text starts again when it runs out.
 
 Numbers: everything in float64 but the tables of the rotary embedding, which are rounded to float32 as in transformers and in glot. While a case
-runs, the script checks that no token is near a tie between the last expert it takes and the first it does not.
+runs, the script checks that no token is near a tie between the last expert it takes and the first it does not, or between the two classes of a
+language gate, and that every gate sends some tokens either way.
 """
 import json
 import math
@@ -43,13 +44,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/training"
 VOCAB, LENGTH, BLOCKS = 61, 16, 24
+GATED_BOS = 24  # comes up in the text, first in a document too: a tie
 SIZES = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=20, num_hidden_layers=3, num_attention_heads=4,
              num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, bos_token_id=0, eos_token_id=1)
-SMALLEST_GAP = 3e-5  # of two router logits at the edge of the top k: float32 is off by less than a tenth of it
+SMALLEST_GAP = 3e-5  # of two router logits at the edge of the top k, or of a gate's two: float32 is off by less than a tenth of it
 
 
 # ---- the model ----
 # W: tensors by their names; C: the dictionary of config.json; experts: how many each layer has; k: experts a token.
+# gated: the layers whose language gates are asked, and what a gate sees at each token as a product with x [T, h]: looks [T, T].
 
 
 def rms_norm(x, weight, eps):
@@ -95,6 +98,16 @@ def ffn(W, prefix, x):
     return (F.silu(x @ W[f"{prefix}gate_proj.weight"].T) * (x @ W[f"{prefix}up_proj.weight"].T)) @ W[f"{prefix}down_proj.weight"].T
 
 
+def takes_original(W, prefix, x, looks, gates):
+    """METHOD 6: the tokens of class 0 [T]. `gates` collects logits [T, 2]. Where nothing was seen yet the tie is meant."""
+    logits = looks @ x @ W[f"{prefix}language_gate.weight"].T
+    lead = (logits[:, 0] - logits[:, 1]).detach()
+    gap = lead[looks.any(-1)].abs().min().item()
+    assert gap > SMALLEST_GAP, f"two classes are within {gap}: take another seed"
+    gates.append(logits)
+    return lead > 0
+
+
 def moe(W, prefix, x, n_experts, k, routers):
     """METHOD 1, first form. `routers` collects (logits [T, E], chosen ids [T, K])."""
     k = min(k, n_experts)
@@ -111,9 +124,9 @@ def moe(W, prefix, x, n_experts, k, routers):
     return (weights[..., None] * every.gather(1, chosen[..., None].expand(-1, -1, x.shape[1]))).sum(1)
 
 
-def forward(W, C, experts, k, ids, positions, visible):
-    """Logits [T, vocab] and the routers' logits and choices, layer by layer."""
-    routers = []
+def forward(W, C, experts, k, ids, positions, visible, gated=(), looks=None):
+    """Logits [T, vocab]; the routers' logits and choices, and the gates' logits, layer by layer."""
+    routers, gates = [], []
     tables = list(rope_tables(C["head_dim"], C["rope_theta"], int(positions.max()) + 1))
     x = W["model.embed_tokens.weight"][ids]
     for layer in range(C["num_hidden_layers"]):
@@ -124,10 +137,14 @@ def forward(W, C, experts, k, ids, positions, visible):
         if experts[layer] == 1:
             x = x + ffn(W, prefix + "mlp.", normed)
         else:
-            x = x + moe(W, prefix + "mlp.", normed, experts[layer], k, routers)
+            y = moe(W, prefix + "mlp.", normed, experts[layer], k, routers)
+            if layer in gated:
+                is_original = takes_original(W, prefix + "mlp.", normed, looks, gates)
+                y = torch.where(is_original[:, None], ffn(W, prefix + "mlp.experts.0.", normed), y)
+            x = x + y
     x = rms_norm(x, W["model.norm.weight"], C["rms_norm_eps"])
     head = W["model.embed_tokens.weight"] if C["tie_word_embeddings"] else W["lm_head.weight"]
-    return x @ head.T, routers
+    return x @ head.T, routers, gates
 
 
 # ---- the losses ----
@@ -159,7 +176,28 @@ def lpr_sum(routers, expert_groups, groups, newest, form, is_original_only):
     return total
 
 
+def gate_sum(gates, groups):
+    """METHOD 6: cross-entropy of every token at every gated layer; class 0 is group 0, every other group is class 1."""
+    classes = (groups > 0).long()
+    return sum((F.cross_entropy(logits, classes, reduction="sum") for logits in gates), torch.zeros((), dtype=torch.float64))
+
+
 # ---- one step ----
+
+
+def gate_looks(blocks, form, bos):
+    """METHOD 6: what a gate sees at each row, as weights of the rows [T, T]: its document's mean so far, or its block's sum; without BOS."""
+    ids, block_of, document = [], [], []
+    for b, block in enumerate(blocks):
+        for i in range(block["n"]):
+            ids.append(block["ids"][i])
+            block_of.append(b)
+            document.append(len(document) if i == 0 or block["is_start"][i] else document[-1])
+    ids, block_of, document, order = (torch.tensor(v) for v in (ids, block_of, document, range(len(ids))))
+    if form == "sequence_sum":
+        return ((block_of[:, None] == block_of[None, :]) & (ids != bos)).double()
+    seen = ((document[:, None] == document[None, :]) & (order[None, :] <= order[:, None]) & (ids != bos)).double()
+    return seen / seen.sum(-1, keepdim=True).clamp(min=1)
 
 
 def rows_of(blocks, is_cross_document):
@@ -186,25 +224,31 @@ def micro_batches(blocks, size):
     return [part for part in (blocks[i:i + size] for i in range(0, len(blocks), size)) if sum(b["n"] for b in part)]
 
 
-def losses_of_step(W, model, case, blocks):
-    """Sums up the step's loss over its micro-batches; the gradient is in the graph of `loss`."""
+def losses_of_step(W, model, case, blocks, decisions):
+    """Sums up the step's loss over its micro-batches; the gradient is in the graph of `loss`. `decisions` collects the gates' logits."""
     newest = len(model["groups"]) - 1
     home = range(1 if case["lpr_groups"] == "original" else newest)
     n_tokens = sum(b["n"] for b in blocks)
     n_targets = sum(max(b["n"] - 1, 0) for b in blocks)
     n_routers = sum(e > 1 for e in model["experts"])
     pairs = n_routers * sum(language in home for b in blocks for language in b["languages"][:b["n"]])
-    ce = balance = lpr = torch.zeros((), dtype=torch.float64)
+    gated = model["gate"]["layers"] if case["phase"] == "review" else []  # METHOD 2: no gate in stage 1
+    ce = balance = lpr = gate = torch.zeros((), dtype=torch.float64)
     for part in micro_batches(blocks, case["micro_batch"]):
         ids, positions, visible, targets, groups = rows_of(part, case["cross_document"])
-        logits, routers = forward(W, model["config"], model["experts"], model["top_k"], ids, positions, visible)
+        looks = gate_looks(part, model["gate"].get("form"), model["config"]["bos_token_id"])
+        logits, routers, gates = forward(W, model["config"], model["experts"], model["top_k"], ids, positions, visible, gated, looks)
         ce = ce + F.cross_entropy(logits[targets >= 0], targets[targets >= 0], reduction="sum") / n_targets
         if routers and case["balance_coef"]:
             balance = balance + balance_loss(routers, case["balance_form"]) * len(ids) / n_tokens
         if pairs and case["lpr_coef"]:
             lpr = lpr + lpr_sum(routers, model["expert_groups"], groups, newest, case["lpr_form"],
                                 case["lpr_groups"] == "original") / pairs
-    return dict(loss=ce + case["balance_coef"] * balance + case["lpr_coef"] * lpr, ce=ce, balance=balance, lpr=lpr)
+        decisions.append(gates)
+        if gated and case["gate_coef"]:
+            gate = gate + gate_sum(gates, groups) / (n_tokens * len(gated))
+    loss = ce + case["balance_coef"] * balance + case["lpr_coef"] * lpr + case["gate_coef"] * gate
+    return dict(loss=loss, ce=ce, balance=balance, lpr=lpr, gate=gate)
 
 
 def learning_rate(case, lr, step):
@@ -217,6 +261,8 @@ def learning_rate(case, lr, step):
 
 
 def is_trained(name, model, trainable):
+    if "language_gate" in name:
+        return trainable == "routers"
     if trainable == "all":
         return True
     if name.endswith("router.weight"):
@@ -227,22 +273,29 @@ def is_trained(name, model, trainable):
     return trainable == "all_experts" or model["all_groups"][layer][expert] == len(model["groups"]) - 1
 
 
+def check_both_ways(decisions):
+    for of_layer in zip(*decisions):
+        is_original = torch.cat([logits[:, 0] > logits[:, 1] for logits in of_layer])
+        assert 0.05 < is_original.double().mean() < 0.95, "a gate sends nearly every token one way: take another seed"
+
+
 def train(model, case, text):
     """Expected values of every step, the first step's gradient norms, and the trained tensors at the end."""
     W = {name: t.clone() for name, t in model["weights"].items()}
     trained = {name: t.requires_grad_() for name, t in W.items() if is_trained(name, model, case["trainable"])}
-    routers = [t for name, t in trained.items() if name.endswith("router.weight")]
-    others = [t for name, t in trained.items() if not name.endswith("router.weight")]
+    deciding = ("router.weight", "language_gate.weight")
+    routers = [t for name, t in trained.items() if name.endswith(deciding)]
+    others = [t for name, t in trained.items() if not name.endswith(deciding)]
     optimizer = torch.optim.AdamW([dict(params=p) for p in (others, routers) if p], betas=(case["beta1"], case["beta2"]),
                                   eps=case["eps"], weight_decay=case["weight_decay"])
-    expected, first_grad_norms = [], None
+    expected, first_grad_norms, decisions = [], None, []
     for step in range(case["steps"]):
         blocks = [text[(step * case["batch"] + i) % len(text)] for i in range(case["batch"])]
         lr, router_lr = (learning_rate(case, case[key], step) for key in ("lr", "router_lr"))
         for group in optimizer.param_groups:
             group["lr"] = router_lr if routers and group["params"][0] is routers[0] else lr
         optimizer.zero_grad()
-        losses = losses_of_step(W, model, case, blocks)
+        losses = losses_of_step(W, model, case, blocks, decisions)
         losses["loss"].backward()
         for t in trained.values():
             t.grad = torch.zeros_like(t) if t.grad is None else t.grad
@@ -251,6 +304,7 @@ def train(model, case, text):
         norm = torch.nn.utils.clip_grad_norm_(trained.values(), case["clip"] if case["clip"] else math.inf)
         optimizer.step()
         expected.append({key: value.item() for key, value in losses.items()} | {"grad_norm": norm.item(), "lr": lr})
+    check_both_ways(decisions)
     return expected, first_grad_norms, {name: t.detach() for name, t in trained.items()}
 
 
@@ -275,7 +329,7 @@ def base_model(model_type, is_tied, seed, **more):
 def check_forward(model, W, C):
     ids = torch.arange(11) * 5 % VOCAB
     visible = torch.ones(11, 11, dtype=torch.bool).tril()
-    got, _ = forward(W, C, [1] * C["num_hidden_layers"], 1, ids, torch.arange(11), visible)
+    got, _, _ = forward(W, C, [1] * C["num_hidden_layers"], 1, ids, torch.arange(11), visible)
     with torch.no_grad():
         expected = model(input_ids=ids[None]).logits[0]
     assert (got - expected).abs().max() < 2e-5, "the reference is not the transformers model"
@@ -299,20 +353,31 @@ def expand(W, groups_of_layers, generator):
     return out
 
 
-def make_start(name, model_type, is_tied, groups_of_layers, n_groups, seed, **more):
+def add_gates(W, layers, generator):
+    for layer in layers:
+        gate = 0.5 * torch.randn(2, SIZES["hidden_size"], generator=generator)
+        W[f"model.layers.{layer}.mlp.language_gate.weight"] = gate.bfloat16().double()
+
+
+def make_start(name, model_type, is_tied, groups_of_layers, n_groups, seed, gate={}, **more):
     base, C = base_model(model_type, is_tied, seed, **more)
     W = {key: t.double() for key, t in base.state_dict().items() if not (is_tied and key == "lm_head.weight")}
     check_forward(base, W, C)
     model = dict(config=C, top_k=2, groups=[[]] * n_groups, experts=[len(g) for g in groups_of_layers],
-                 all_groups=groups_of_layers,
+                 all_groups=groups_of_layers, gate=dict(layers=[]) | gate,
                  expert_groups=[torch.tensor(g) for g in groups_of_layers if len(g) > 1])
     model["weights"] = expand(W, groups_of_layers, torch.Generator().manual_seed(seed + 1))
+    add_gates(model["weights"], model["gate"]["layers"], torch.Generator().manual_seed(seed + 2))
+    if gate:
+        C["bos_token_id"] = GATED_BOS
     saved = dict(C)
     if n_groups > 1:
         saved |= dict(architectures=["GlotForCausalLM"], model_type="glot")
         saved["glot"] = dict(version=1, num_experts_per_layer=model["experts"], num_experts_per_tok=2,
                              groups=[[f"l{g}"] for g in range(n_groups)], expert_group=groups_of_layers,
                              base_architecture=C["architectures"][0], base_model_type=model_type)
+        if gate:
+            saved["glot"]["gate"] = gate
     (GOLDEN / name).mkdir(parents=True, exist_ok=True)
     (GOLDEN / name / "config.json").write_text(json.dumps(saved, indent=1) + "\n")
     save_file({key: t.bfloat16().contiguous() for key, t in model["weights"].items()}, GOLDEN / name / "model.safetensors",
@@ -351,9 +416,10 @@ def of_languages(text, n):
 DEFAULTS = dict(phase="train", trainable="new_experts", steps=10, batch=3, micro_batch=3, length=LENGTH, n_languages=2,
                 schedule="cosine", lr=2e-3, min_lr=0.0, router_lr=2e-3, warmup_steps=0, beta1=0.9, beta2=0.999, eps=1e-8,
                 weight_decay=0.0, clip=1.0, balance_coef=0.01, balance_form="paper", lpr_coef=0.0, lpr_form="paper",
-                lpr_groups="all", cross_document=False, kept="")
+                lpr_groups="all", gate_coef=0.0, cross_document=False, kept="")
 LAST = "model.layers.2."
 REVIEW = dict(phase="review", trainable="routers", balance_coef=0.0, lpr_coef=0.1, lr=1e-2, router_lr=1e-2)
+GATED = {**REVIEW, "steps": 5, "gate_coef": 0.1}
 
 CASES = [
     dict(name="train", start="uniform"),
@@ -372,6 +438,11 @@ CASES = [
     dict(name="review_grown", start="grown", **{**REVIEW, "steps": 3}, n_languages=3),
     dict(name="review_grown_original", start="grown", **{**REVIEW, "steps": 3}, n_languages=3, lpr_groups="original",
          lpr_form="released"),
+    dict(name="train_gated", start="gated_grown", kept=LAST, steps=1, n_languages=3, gate_coef=0.1),
+    dict(name="review_gated", start="gated", **GATED, micro_batch=2),
+    dict(name="review_gated_cross_document", start="gated", **{**GATED, "steps": 1, "gate_coef": 1.0}, cross_document=True),
+    dict(name="review_gated_sum", start="gated_sum", **GATED, micro_batch=2),
+    dict(name="review_gated_grown", start="gated_grown", **{**GATED, "router_lr": 5e-3}, n_languages=3),
 ]
 
 
@@ -388,6 +459,11 @@ def main():
         "layerwise": make_start("layerwise", "qwen2", False, [[0], [0, 1, 1], [0, 1]], 2, 21),
         "grown": make_start("grown", "mistral", True, grown, 3, 31, sliding_window=None),
         "dense": make_start("dense", "qwen3", True, [[0]] * 3, 1, 41, head_dim=8),
+        "gated": make_start("gated", "qwen2", False, [[0], [0, 1, 1], [0, 1]], 2, 51, gate=dict(layers=[1, 2], form="causal")),
+        "gated_sum": make_start("gated_sum", "llama", True, [[0, 1], [0], [0, 1, 1]], 2, 61,
+                                gate=dict(layers=[0, 2], form="sequence_sum")),
+        "gated_grown": make_start("gated_grown", "mistral", True, grown, 3, 71, gate=dict(layers=[0, 2], form="causal"),
+                                  sliding_window=None),
     }
     text = make_text(10)
     write_text(text)

@@ -1,4 +1,4 @@
-/* test_golden_training.c: training and review against a PyTorch implementation of METHOD 1 to 3 that shares
+/* test_golden_training.c: training and review against a PyTorch implementation of METHOD 1 to 3, 6 and 7 that shares
  * nothing with this program (tools/models/reference_moe.py, which describes the files): losses, gradient
  * norms, learning rates and final weights of every case, in float64 on the reference backend and in float32
  * on the CPU. */
@@ -107,6 +107,7 @@ static glot_train_settings settings_of(const json_t *c)
     s.is_balance_released = is_text(c, "balance_form", "released");
     s.lpr_coef = real_of(c, "lpr_coef");
     s.lpr_form = is_text(c, "lpr_form", "released") ? GLOT_LPR_RELEASED : GLOT_LPR_PAPER;
+    s.gate_coef = real_of(c, "gate_coef");
     s.is_lpr_original_only = is_text(c, "lpr_groups", "original");
     s.is_cross_document = json_is_true(json_object_get(c, "cross_document"));
     return s;
@@ -138,6 +139,7 @@ static void check_report(const char *name, const glot_step_report *r, const json
     check_number(name, "ce", step, r->ce, real_of(expected, "ce"), tolerance);
     check_number(name, "balance", step, r->balance, real_of(expected, "balance"), tolerance);
     check_number(name, "lpr", step, r->lpr, real_of(expected, "lpr"), tolerance);
+    check_number(name, "gate", step, r->gate, real_of(expected, "gate"), tolerance);
     check_number(name, "grad_norm", step, r->grad_norm, real_of(expected, "grad_norm"), tolerance * 10);
     check_number(name, "lr", step, r->lr, real_of(expected, "lr"), 1e-12);
 }
@@ -256,7 +258,7 @@ static void run_all(glot_backend *be, const tolerances *tolerance)
     json_t *cases = NULL, *c;
     size_t i;
     assert_ok(glot_json_load_file(&cases, GOLDEN "/cases.json", &err));
-    assert_true(json_array_size(cases) >= 14);
+    assert_true(json_array_size(cases) >= 19);
     json_array_foreach(cases, i, c) run_case(c, be, tolerance);
     json_decref(cases);
     glot_backend_close(be);
