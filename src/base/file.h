@@ -56,6 +56,8 @@ uint64_t glot_file_calls(void);
 /* Paths. NULL where memory ends. join: DIR/NAME, or NAME alone where it is absolute or DIR is empty; the caller frees. */
 char *glot_path_join(const char *dir, const char *name);
 char *glot_path_dir(const char *path);          /* "a/b" -> "a", "b" -> "."; the caller frees */
+/* The same place without "." and, where the folder before it is no symbolic link, without ".."; the caller frees. */
+char *glot_path_tidy(const char *path);
 const char *glot_path_base(const char *path);   /* points into path; a slash at its end stays: "a/b/" -> "b/" */
 bool glot_path_exists(const char *path);
 bool glot_path_is_dir(const char *path);

@@ -55,6 +55,55 @@ const char *glot_path_base(const char *path)
     return path + base_offset(path);
 }
 
+/* Whether the last component of tidy[0, length) may go together with a ".." behind it. */
+static bool can_go_back(char *tidy, size_t length)
+{
+    struct stat info;
+    size_t last = length;
+    while (last > 0 && tidy[last - 1] != '/')
+        last--;
+    if (last == length || strcmp(tidy + last, "..") == 0)
+        return false;
+    return lstat(tidy, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Adds one component to the `length` characters there are; gives the new length. */
+static size_t add_component(char *tidy, size_t length, const char *name, size_t n)
+{
+    if (n == 0 || (n == 1 && name[0] == '.'))
+        return length;
+    if (n == 2 && name[0] == '.' && name[1] == '.' && can_go_back(tidy, length)) {
+        while (length > 0 && tidy[length - 1] != '/')
+            length--;
+        length = trimmed_length(tidy, length);
+    } else {
+        if (length && tidy[length - 1] != '/')
+            tidy[length++] = '/';
+        memcpy(tidy + length, name, n);
+        length += n;
+    }
+    tidy[length] = '\0';
+    return length;
+}
+
+char *glot_path_tidy(const char *path)
+{
+    char *tidy = glot_calloc(strlen(path) + 2, 1);
+    size_t length = 0;
+    if (!tidy)
+        return NULL;
+    if (path[0] == '/')
+        tidy[length++] = '/';
+    for (const char *p = path; *p;) {
+        size_t n = strcspn(p, "/");
+        length = add_component(tidy, length, p, n);
+        p += n + (p[n] == '/');
+    }
+    if (length == 0)
+        tidy[0] = '.';
+    return tidy;
+}
+
 bool glot_path_exists(const char *path)
 {
     struct stat info;

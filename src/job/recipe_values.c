@@ -192,9 +192,11 @@ static bool is_filled_scalar(const glot_yaml_node *node)
 static char *path_of(const glot_recipe_key *key, const char *folder, const char *text)
 {
     bool is_path = key->type == GLOT_KEY_PATH || key->type == GLOT_KEY_PATHS;
-    while (is_path && text[0] == '.' && text[1] == '/')
-        text += 2 + strspn(text + 2, "/");
-    return is_path ? glot_path_join(folder, *text ? text : ".") : glot_strdup(text);
+    if (!is_path)
+        return glot_strdup(text);
+    char *joined = glot_path_join(folder, text), *tidy = joined ? glot_path_tidy(joined) : NULL;
+    glot_free(joined);
+    return tidy;
 }
 
 static glot_status add_text(glot_recipe_list *list, const glot_recipe_key *key, const glot_yaml_node *node,

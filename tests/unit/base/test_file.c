@@ -396,6 +396,30 @@ static void expect_parts(const char *path, const char *dir, const char *base)
     glot_free(found);
 }
 
+static void expect_tidy(const char *path, const char *expected)
+{
+    char *found = glot_path_tidy(path);
+    assert_string_equal(found, expected);
+    glot_free(found);
+}
+
+/* "/usr/lib" and "/proc" are folders of every Linux; "/proc/self" is a symbolic link, which ".." does not undo. */
+static void test_tidy_paths(void **state)
+{
+    (void)state;
+    expect_tidy("/usr/lib/../share", "/usr/share");
+    expect_tidy("/usr/./lib//", "/usr/lib");
+    expect_tidy("/usr/lib/../../proc", "/proc");
+    expect_tidy("/usr/..", "/");
+    expect_tidy("/proc/self/../x", "/proc/self/../x");
+    expect_tidy("/no such folder/../x", "/no such folder/../x");
+    expect_tidy("./a", "a");
+    expect_tidy("../../a", "../../a");
+    expect_tidy(".", ".");
+    expect_tidy("-", "-");
+    expect_tidy("", ".");
+}
+
 static void test_paths(void **state)
 {
     (void)state;
@@ -495,7 +519,7 @@ int main(void)
         IN_FOLDER(test_copy),
         cmocka_unit_test(test_sha256),
         IN_FOLDER(test_sha256_goes_on),
-        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_tidy_paths), cmocka_unit_test(test_paths),
         IN_FOLDER(test_folders),
         IN_FOLDER(test_remove_does_not_follow_links),
         IN_FOLDER(test_list_is_sorted),
