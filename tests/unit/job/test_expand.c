@@ -9,8 +9,10 @@
 #include "unit/byte_model.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char root[] = "/tmp/glot-expand-XXXXXX";
@@ -329,6 +331,14 @@ static void forget(const char *name)
 /* ---- tests ---- */
 
 static uint64_t whole_calls; /* writes, fsyncs and renames of an unbroken run */
+static double whole_ms;      /* how long it takes */
+
+static double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
 
 /* What results.json says of the exact path; bits[before, after_train, after_review][en, el, tr]. */
 static void expect_exact(const json_t *results, double bits[3][3])
@@ -359,7 +369,9 @@ static void test_whole(void **state)
     glot_error err = {0};
     json_t *lines = NULL, *results = NULL;
     run_options o = {.output = "whole"};
+    double began = now_ms();
     expect_status(&o, GLOT_OK);
+    whole_ms = now_ms() - began;
     char *calls = read_all(in_root("calls"));
     whole_calls = strtoull(calls, NULL, 10);
     glot_free(calls);
@@ -466,8 +478,7 @@ static void test_cancel(void **state)
     forget("c");
 }
 
-/* kill -9 at the n-th write, fsync or rename, for random n, until the run gets through; and at random times.
- */
+/* kill -9 at the n-th write, fsync or rename, for random n, until the run gets through. */
 static void test_killed(void **state)
 {
     (void)state;
@@ -487,10 +498,22 @@ static void test_killed(void **state)
         n_runs++;
     }
     assert_true(n_runs >= 2);
-    for (int i = 0; i < 6; i++) {
+}
+
+/* kill -9 from outside, 20 times, anywhere within the time that a whole run takes. */
+static void test_killed_at_any_time(void **state)
+{
+    (void)state;
+    glot_rng rng = glot_rng_seed(98, 1);
+    for (int n_kills = 0; n_kills < 20;) {
         run_options o = {.output = "k"};
-        int status = run_in_child(&o, 5 + (int)glot_rng_below(&rng, 400));
+        int status = run_in_child(&o, 1 + (int)glot_rng_below(&rng, (uint32_t)whole_ms));
         assert_true(status == KILLED || status == GLOT_OK);
+        n_kills += status == KILLED;
+        if (status == GLOT_OK) {
+            expect_same_run("k");
+            forget("k");
+        }
     }
     expect_status(&(run_options){.output = "k"}, GLOT_OK);
     expect_same_run("k");
@@ -652,6 +675,32 @@ static void test_refused(void **state)
         expect_log(rows[i].sentence);
         assert_false(glot_path_exists(in_root("n")));
     }
+}
+
+/* A weight that is no number is named before anything is written. */
+static void test_nan_in_base(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    OK(glot_dir_make(in_root("nan"), &err));
+    for (size_t i = 0; i < 3; i++) {
+        char to[64], from[64];
+        snprintf(to, sizeof to, "nan/%s", names[i]);
+        snprintf(from, sizeof from, "base/%s", names[i]);
+        OK(glot_file_copy(in_root(to), in_root(from), &err));
+    }
+    FILE *file = fopen(in_root("nan/model.safetensors"), "r+b");
+    const float value = NAN;
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -(long)sizeof value, SEEK_END), 0);
+    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
+    fclose(file);
+    expect_status(&(run_options){.output = "n", .settings = {"base=nan"}}, GLOT_BAD_VALUE);
+    expect_log("nan'");
+    expect_log("tensor '");
+    assert_false(glot_path_exists(in_root("n")));
+    forget("nan");
 }
 
 /* Full fine-tuning of the dense model: no experts, no routers, no review; the result is a plain model. */
@@ -988,6 +1037,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),          cmocka_unit_test(test_model),
         cmocka_unit_test(test_cancel),         cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_killed_at_any_time), cmocka_unit_test(test_nan_in_base),
         cmocka_unit_test(test_disk_full),      cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_changed_recipe), cmocka_unit_test(test_growing_tokens),
         cmocka_unit_test(test_changed_eval),   cmocka_unit_test(test_fresh),

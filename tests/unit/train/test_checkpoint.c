@@ -6,6 +6,7 @@
 #include "unit/tiny_model.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 enum { STEPS = 6, SAVED_AT = 3, EOS = 1 };
 static const int32_t groups[2] = {0, 1};
@@ -327,6 +328,19 @@ static void assert_damage_named(const char *file)
         fail_msg("'%s' does not name '%s'", error.message, in_dir(file));
 }
 
+/* Of a file that is too short both sizes are told; the manifest's own is in no manifest. */
+static void assert_size_named(const char *file, size_t found, size_t expected)
+{
+    glot_error error = {0};
+    char sentence[128];
+    if (strstr(file, "manifest"))
+        return;
+    snprintf(sentence, sizeof sentence, "it has %zu bytes, its manifest says %zu", found, expected);
+    assert_true(glot_checkpoint_verify(in_dir("damaged"), NULL, &error) != GLOT_OK);
+    if (!strstr(error.message, sentence))
+        fail_msg("'%s' does not say '%s'", error.message, sentence);
+}
+
 static void damage_bytes(const char *file)
 {
     char *bytes;
@@ -343,6 +357,7 @@ static void damage_bytes(const char *file)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         write_bytes(file, bytes, sizes[i]);
         assert_damage_named(file);
+        assert_size_named(file, sizes[i], n);
     }
     assert_int_equal(remove(in_dir(file)), 0);
     assert_damage_named(file);
@@ -547,6 +562,44 @@ static void test_full_disk(void **state)
     world_close(&w);
 }
 
+/* ---- power cuts ---- */
+
+/* Which of the things that must be on the disk a failing call was for. */
+static void mark_flushed(bool *is_flushed, const char *const *sentences, size_t n, const char *message)
+{
+    for (size_t i = 0; i < n; i++)
+        is_flushed[i] = is_flushed[i] || strstr(message, sentences[i]);
+}
+
+/* Every file, the new folder before it gets its name, and the folder that holds the name afterwards are flushed. */
+static void test_everything_is_flushed(void **state)
+{
+    (void)state;
+    glot_str own = {0}, parent = {0};
+    glot_str_printf(&own, "cannot flush the folder '%s.tmp-%ld'", in_dir("flushed/one"), (long)getpid());
+    glot_str_printf(&parent, "cannot flush the folder '%s'", in_dir("flushed"));
+    const char *const sentences[] = {"cannot flush '", own.data, parent.data};
+    bool is_flushed[3] = {false};
+    int n_files = 0;
+    world w = world_open(GLOT_PHASE_TRAIN, 1);
+    for (uint64_t n = 1;; n++) {
+        glot_error error = {0};
+        glot_file_fail_after(n, EIO);
+        glot_status status = glot_checkpoint_save(in_dir("flushed/one"), w.t, w.frozen, NULL, &error);
+        glot_file_fail_after(0, 0);
+        if (status == GLOT_OK)
+            break;
+        mark_flushed(is_flushed, sentences, 3, error.message);
+        n_files += strstr(error.message, sentences[0]) != NULL;
+    }
+    assert_int_equal(n_files, 4);
+    assert_true(is_flushed[1]);
+    assert_true(is_flushed[2]);
+    glot_str_release(&own);
+    glot_str_release(&parent);
+    world_close(&w);
+}
+
 /* ---- a checkpoint of something else ---- */
 
 static void assert_refused(world *w, const char *frozen, const char *word)
@@ -590,6 +643,7 @@ int main(void)
                                        cmocka_unit_test(test_damage),
                                        cmocka_unit_test(test_lying_manifests),
                                        cmocka_unit_test(test_full_disk),
+                                       cmocka_unit_test(test_everything_is_flushed),
                                        cmocka_unit_test(test_of_something_else),
                                        cmocka_unit_test(test_malformed_states_get_their_sentences),
                                        cmocka_unit_test(test_malformed_manifests_get_their_sentences)};
