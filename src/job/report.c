@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "job/report_exact.h"
+#include "job/report_similarity.h"
 #include "job/run_dir.h"
 #include "job/svg.h"
 
@@ -21,7 +22,7 @@ static const char style[] =
     "blockquote{margin:.3rem 0 1rem;padding-left:1rem;border-left:3px solid var(--line);white-space:pre-wrap}"
     ".s0{stroke:#3b82f6}.s1{stroke:#ef7d22}.s2{stroke:#22a06b}.s3{stroke:#a855f7}.s4{stroke:#e11d48}.s5{stroke:#0891b2}.s6{stroke:#a3a310}.s7{stroke:#888}"
     "svg text.legend{stroke:none}text.s0{fill:#3b82f6}text.s1{fill:#ef7d22}text.s2{fill:#22a06b}text.s3{fill:#a855f7}text.s4{fill:#e11d48}"
-    "text.s5{fill:#0891b2}text.s6{fill:#a3a310}text.s7{fill:#888}.scroll{overflow-x:auto}@media print{body{max-width:none}}</style>";
+    "text.s5{fill:#0891b2}text.s6{fill:#a3a310}text.s7{fill:#888}.heat{fill:#3b82f6}.scroll{overflow-x:auto}@media print{body{max-width:none}}</style>";
 
 /* results.json's bits per byte; NaN where there is none. */
 static double bits_of(const json_t *results, const char *when, const char *language)
@@ -256,6 +257,7 @@ static glot_status render(glot_str *out, const json_t *results, const json_t *li
     glot_str_puts(out, "<h1>Report of a run</h1>\n");
     put_scores(out, results);
     GLOT_TRY(put_curves(out, lines, err));
+    glot_report_similarity(out, results);
     GLOT_TRY(put_routing(out, results, err));
     put_gates(out, results);
     glot_report_exact(out, results);
