@@ -130,20 +130,22 @@ static glot_status put_samples(glot_job *job, const char *when, glot_error *err)
     return glot_run_dir_put(job->dir, "samples", all, err);
 }
 
-/* What is told of a model: scores, and where it is worth it samples and routing. */
-static glot_status take_scores(glot_job *job, const char *when, json_t *scores, bool with_samples, glot_error *err)
+static glot_status put_routing(glot_job *job, const char *key, glot_error *err)
 {
     json_t *routing = NULL;
+    GLOT_TRY(glot_job_routing(&routing, job, err));
+    return glot_run_dir_put(job->dir, key, routing, err);
+}
+
+/* What is told of a model: scores, where its tokens go, and of the base and the result (with_samples) what they write. */
+static glot_status take_scores(glot_job *job, const char *when, json_t *scores, bool with_samples, glot_error *err)
+{
     GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(scores), err));
     GLOT_TRY(glot_run_dir_put_evaluation(
         job->dir, when, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err));
-    if (!with_samples)
-        return GLOT_OK;
-    GLOT_TRY(put_samples(job, when, err));
-    if (!job->model->config.is_expanded)
-        return GLOT_OK;
-    GLOT_TRY(glot_job_routing(&routing, job, err));
-    return glot_run_dir_put(job->dir, "routing", routing, err);
+    if (with_samples)
+        GLOT_TRY(put_samples(job, when, err));
+    return job->model->config.is_expanded ? put_routing(job, with_samples ? "routing" : "routing_before_review", err) : GLOT_OK;
 }
 
 /* Scores under the name `when`, once. */

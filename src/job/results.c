@@ -237,7 +237,7 @@ static json_t *language_list(const glot_job *job)
 
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err)
 {
-    static const char *const copied[] = {"frozen_sha256", "similarity", "routing", "exact", "samples", "seconds", "train_text", "review_text"};
+    static const char *const copied[] = {"frozen_sha256", "similarity", "routing_before_review", "routing", "exact", "samples", "seconds", "train_text", "review_text"};
     static const char *const whens[] = {"before", "after_train", "after_review"};
     struct rusage usage;
     json_t *results = json_object();

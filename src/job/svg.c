@@ -1,4 +1,4 @@
-/* svg.c: one chart: the data's box, round ticks, a line for each series. */
+/* svg.c: charts: lines in the data's box with round ticks, heat maps, bars. */
 #include "job/svg.h"
 
 #include <math.h>
@@ -79,25 +79,113 @@ static void put_line(glot_str *out, const box *b, const glot_svg_series *s, size
         glot_str_printf(out, "<circle class=\"s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>", number, place_x(b, s->x[0]), place_y(b, s->y[0]));
 }
 
+/* <figure><svg>, named for those who cannot see it, and its title. */
+static void begin_chart(glot_str *out, const char *title, int height)
+{
+    glot_str_printf(out, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
+    glot_html_text(out, title);
+    glot_str_puts(out, "\"><text class=\"title\" x=\"0\" y=\"14\">");
+    glot_html_text(out, title);
+    glot_str_puts(out, "</text>");
+}
+
+static void put_x_label(glot_str *out, const char *label, int y)
+{
+    glot_str_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH - RIGHT, y);
+    glot_html_text(out, label);
+    glot_str_puts(out, "</text>");
+}
+
 void glot_svg_lines(glot_str *out, const char *title, const char *x_label, const glot_svg_series *series, size_t n)
 {
     box b = bounds(series, n);
     if (!isfinite(b.x0) || !isfinite(b.y0) || !isfinite(b.y1))
         return;
-    glot_str_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
-    glot_html_text(out, title);
-    glot_str_printf(out, "\"><text class=\"title\" x=\"%d\" y=\"16\">", LEFT);
-    glot_html_text(out, title);
-    glot_str_puts(out, "</text>");
+    begin_chart(out, title, HEIGHT);
     put_ticks(out, &b);
-    glot_str_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH - RIGHT, HEIGHT - 6);
-    glot_html_text(out, x_label);
-    glot_str_puts(out, "</text>");
+    put_x_label(out, x_label, HEIGHT - 6);
     for (size_t s = 0; s < n && s < MAX_SERIES; s++) {
+        if (series[s].n == 0)
+            continue;
         put_line(out, &b, &series[s], s);
-        glot_str_printf(out, "<text class=\"s%zu legend\" x=\"%d\" y=\"%d\">", s, LEFT + (int)s * 90, HEIGHT - 6);
+        if (n == 1)
+            break;
+        glot_str_printf(out, "<text class=\"s%zu legend\" x=\"%d\" y=\"%d\">", s, LEFT + (int)s * 66, HEIGHT - 6);
         glot_html_text(out, series[s].name);
         glot_str_puts(out, "</text>");
     }
-    glot_str_puts(out, "</svg>\n");
+    glot_str_puts(out, "</svg></figure>\n");
+}
+
+/* ---- heat maps and bars: a column for each layer ---- */
+
+enum { CELL_LEFT = 90, CELL_HEIGHT = 20, CELL_TOP = 26, BAR_HEIGHT = 90 };
+
+static double column_width(size_t n)
+{
+    return (double)(WIDTH - CELL_LEFT - RIGHT) / (double)n;
+}
+
+/* Numbers under the columns, every fifth where there are many. */
+static void put_columns(glot_str *out, size_t n, int y)
+{
+    double width = column_width(n);
+    for (size_t c = 0; c < n; c += n > 12 ? 5 : 1)
+        glot_str_printf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%zu</text>", CELL_LEFT + ((double)c + 0.5) * width, y, c);
+}
+
+static void put_cell(glot_str *out, size_t row, size_t column, double width, double opacity, double value)
+{
+    glot_str_printf(out, "<rect class=\"heat cell\" x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\" fill-opacity=\"%.3f\"><title>layer %zu: %.4f</title></rect>",
+                    CELL_LEFT + (double)column * width, CELL_TOP + (int)row * CELL_HEIGHT, width, CELL_HEIGHT, opacity, column, value);
+}
+
+void glot_svg_heat(glot_str *out, const char *title, const char *const *rows, size_t n_rows, size_t n_columns,
+                   double (*value)(const void *user, size_t row, size_t column), const void *user)
+{
+    double least = INFINITY, most = -INFINITY;
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t c = 0; c < n_columns; c++) {
+            least = fmin(least, value(user, r, c));
+            most = fmax(most, value(user, r, c));
+        }
+    if (!(most >= least) || !isfinite(least) || !isfinite(most))
+        return;
+    int bottom = CELL_TOP + (int)n_rows * CELL_HEIGHT;
+    begin_chart(out, title, bottom + 42);
+    for (size_t r = 0; r < n_rows; r++) {
+        glot_str_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", CELL_LEFT - 8, CELL_TOP + (int)r * CELL_HEIGHT + 14);
+        glot_html_text(out, rows[r]);
+        glot_str_puts(out, "</text>");
+        for (size_t c = 0; c < n_columns; c++) {
+            double v = value(user, r, c), place = most > least ? (v - least) / (most - least) : 0.5;
+            if (!isnan(v))
+                put_cell(out, r, c, column_width(n_columns), 0.06 + 0.94 * place, v);
+        }
+    }
+    put_columns(out, n_columns, bottom + 16);
+    glot_str_printf(out, "<text x=\"%d\" y=\"%d\">palest %.3f, darkest %.3f</text>", CELL_LEFT, bottom + 36, least, most);
+    put_x_label(out, "layer", bottom + 36);
+    glot_str_puts(out, "</svg></figure>\n");
+}
+
+void glot_svg_bars(glot_str *out, const char *title, const char *x_label, const json_t *values)
+{
+    size_t n = json_array_size(values);
+    double most = 0.0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, json_number_value(json_array_get(values, i)));
+    if (!(most > 0.0))
+        return;
+    int bottom = CELL_TOP + 16 + BAR_HEIGHT;
+    double width = column_width(n);
+    begin_chart(out, title, bottom + 42);
+    for (size_t i = 0; i < n; i++) {
+        double v = json_number_value(json_array_get(values, i)), height = v / most * BAR_HEIGHT, x = CELL_LEFT + (double)i * width;
+        glot_str_printf(out, "<rect class=\"heat cell\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"/>", x, bottom - height, width, height);
+        glot_str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.4g</text>", x + width / 2.0, bottom - height - 4.0, v);
+    }
+    put_columns(out, n, bottom + 16);
+    put_x_label(out, x_label, bottom + 36);
+    glot_str_puts(out, "</svg></figure>\n");
 }
