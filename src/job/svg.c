@@ -62,7 +62,7 @@ static void put_ticks(glot_str *out, const box *b)
     double step = tick_step(b->y1 - b->y0);
     for (double y = ceil(b->y0 / step) * step; y <= b->y1; y += step) {
         glot_str_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, WIDTH - RIGHT, place_y(b, y), place_y(b, y));
-        glot_str_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>", LEFT - 6, place_y(b, y) + 4.0, fabs(y) < step * 1e-6 ? 0.0 : y);
+        glot_str_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.6g</text>", LEFT - 6, place_y(b, y) + 4.0, fabs(y) < step * 1e-6 ? 0.0 : y);
     }
     step = tick_step(b->x1 - b->x0);
     for (double x = ceil(b->x0 / step) * step; x <= b->x1; x += step)
