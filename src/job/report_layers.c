@@ -12,13 +12,14 @@ void glot_report_experts(glot_str *out, const json_t *results)
     const json_t *experts = json_object_get(results, "experts");
     size_t n = json_array_size(experts);
     json_int_t total = 0;
-    if (n == 0 || json_object_get(results, "similarity")) /* report_similarity.c shows both in one picture */
+    if (n == 0)
         return;
     glot_report_section(out, "Experts in each layer", NULL);
     for (size_t l = 0; l < n; l++)
         total += json_integer_value(json_array_get(experts, l));
     glot_str_printf(out, "<p>%lld experts in %zu layers, %lld of them new.</p>", (long long)total, n, (long long)(total - (json_int_t)n));
-    glot_svg_bars(out, "experts, layer by layer", "layer", experts);
+    if (!json_object_get(results, "similarity")) /* else they stand under the similarity already */
+        glot_svg_bars(out, "experts, layer by layer", "layer", experts);
 }
 
 /* ---- routing ---- */
