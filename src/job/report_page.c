@@ -17,7 +17,7 @@ static const char style[] =
     "th,td{padding:.4rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}"
     "th{font-size:.82rem;font-weight:600;color:var(--soft)}th:first-child,td:first-child{text-align:left}"
     ".facts td{text-align:left;white-space:normal}.facts td:first-child{color:var(--soft);white-space:nowrap}code{font-size:.8rem;overflow-wrap:anywhere}"
-    ".good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}.range{display:block;font-size:.78rem;color:var(--soft)}"
+    ".good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}"
     ".dot{display:inline-block;width:.7em;height:.7em;border-radius:50%;margin-right:.5em;background:currentColor}"
     ".scroll{overflow-x:auto}figure{margin:.8rem 0;padding:.8rem;background:var(--card);border-radius:.6rem}svg{display:block;width:100%;height:auto}"
     "svg text{fill:var(--soft);font-size:12px}svg .title{fill:var(--fg);font-size:14px;font-weight:600}svg .grid{stroke:var(--line)}"

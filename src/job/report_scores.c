@@ -51,16 +51,6 @@ static void put_lead(glot_str *out, const json_t *results)
     glot_str_puts(out, "</p>\n");
 }
 
-/* The 95 % interval under a score, where there is one. */
-static void put_interval(glot_str *out, const json_t *results, const char *when, const char *language)
-{
-    const json_t *score = json_object_get(json_object_get(json_object_get(results, when), "text"), language);
-    const json_t *interval = json_object_get(score, "bits_per_byte_interval");
-    if (json_array_size(interval) == 2)
-        glot_str_printf(out, "<span class=\"range\">%.3f to %.3f</span>", json_number_value(json_array_get(interval, 0)),
-                        json_number_value(json_array_get(interval, 1)));
-}
-
 static void put_score(glot_str *out, const json_t *results, const char *when, const char *language)
 {
     double bits = glot_report_bits(results, when, language);
@@ -69,7 +59,6 @@ static void put_score(glot_str *out, const json_t *results, const char *when, co
         return;
     }
     glot_str_printf(out, "<td>%.4f", bits);
-    put_interval(out, results, when, language);
     glot_str_puts(out, "</td>");
 }
 
@@ -85,7 +74,7 @@ void glot_report_scores(glot_str *out, const json_t *results)
 {
     const char *name;
     put_lead(out, results);
-    glot_report_section(out, "Bits per byte", "Less is better. Below a score, where it was taken: its 95 % interval over resampled documents. The change is from the base model to the result.");
+    glot_report_section(out, "Bits per byte", "Less is better. The change is from the base model to the result.");
     glot_str_puts(out, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">language</th><th scope=\"col\">group</th><th scope=\"col\">before</th>"
                        "<th scope=\"col\">after training</th><th scope=\"col\">after review</th><th scope=\"col\">change</th></tr></thead><tbody>");
     for (size_t i = 0; (name = glot_report_language(results, i)); i++) {

@@ -147,7 +147,7 @@ static void put_curve(glot_str *out, const picture *p)
 {
     if (!(p->top > 0.0))
         return;
-    begin(out, "S: mean similarity of the new languages to each other and to the old ones",
+    begin(out, "S: mean over pairs with a new language",
           TOP + CURVE + NUMBERS);
     for (int i = 0; i <= 2; i++) {
         double y = TOP + CURVE * (1.0 - 0.5 * i);
