@@ -98,6 +98,20 @@ static glot_status check_experts(const glot_recipe *r, const glot_model *model, 
     return GLOT_OK;
 }
 
+/* The gates that the recipe asks for, against the layers that will have a router; what a layerwise allocation decides is looked at later. */
+static glot_status check_gates(const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    const glot_recipe_ints *list = &r->gate.layers.list;
+    glot_model_config after = model->config; /* borrows */
+    glot_gate_config gate;
+    for (size_t i = 0; r->gate.layers.count < 0 && i < list->n; i++)
+        if (list->items[i] >= after.n_layers)
+            return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_GATE, "layers", err,
+                                    "names layer %" PRId64 ", but the base has layers 0 to %" PRId64, list->items[i], after.n_layers - 1);
+    GLOT_TRY(glot_recipe_layout(after.n_experts, r, &model->config, NULL, err));
+    return glot_recipe_gates(&gate, r, &after, NULL, err);
+}
+
 /* The released LPR loss is a cross-entropy towards one expert, the original: it cannot protect a group of several. */
 static glot_status check_review(const glot_recipe *r, const glot_model_config *config, glot_error *err)
 {
@@ -115,6 +129,7 @@ static glot_status check_growth(const glot_recipe *r, const glot_model *model, g
     GLOT_TRY(glot_language_groups(groups, r, &model->config, err));
     if (r->job == GLOT_JOB_EXPAND)
         GLOT_TRY(check_experts(r, model, err));
+    GLOT_TRY(check_gates(r, model, err));
     GLOT_TRY(check_review(r, &model->config, err));
     return glot_model_check_groups(model, err);
 }

@@ -830,7 +830,13 @@ static void test_gated(void **state)
     expect_status(&o, GLOT_BAD_VALUE);
     expect_log("gate.layers");
     expect_log("layer 1 is to have a language gate, but has no router");
-    forget("k");
+    assert_false(glot_path_exists(in_root("k")));
+    o.settings[0] = "experts={allocation: layerwise, new_total: 3}";
+    o.settings[1] = "gate={layers: [3]}";
+    expect_status(&o, GLOT_BAD_VALUE);
+    expect_log("names layer 3, but the base has layers 0 to 2");
+    assert_false(glot_path_exists(in_root("k")));
+    o.settings[0] = "experts={allocation: list, list: [2, 1, 3]}";
     o.settings[1] = "gate={layers: [2], form: sequence_sum}";
     expect_status(&o, GLOT_OK);
     layers = gated_layers("k");
