@@ -35,6 +35,27 @@ static void test_expanded_model(void **state)
     json_decref(o);
 }
 
+static void test_gated_model(void **state)
+{
+    json_t *o = json_of(run_glot(state, "inspect", GOLDEN "/training/gated", "--json", "--tensors"));
+    const json_t *tensors = json_object_get(o, "tensors"), *t;
+    size_t i, n_gates = 0;
+    assert_int_equal(int_at(o, "gated_layers"), 2);
+    json_array_foreach(tensors, i, t) {
+        if (!strstr(text_at(t, "name"), ".mlp.language_gate.weight"))
+            continue;
+        const json_t *shape = json_object_get(t, "shape");
+        n_gates++;
+        assert_int_equal(json_integer_value(json_array_get(shape, 0)), 2);
+        assert_int_equal(json_integer_value(json_array_get(shape, 1)), int_at(o, "hidden_size"));
+    }
+    assert_int_equal(n_gates, 2);
+    json_decref(o);
+    o = json_of(run_glot(state, "inspect", GOLDEN "/training/layerwise", "--json"));
+    assert_null(json_object_get(o, "gated_layers"));
+    json_decref(o);
+}
+
 static void test_text_form(void **state)
 {
     glot_run run = run_glot(state, "inspect", GOLDEN "/models/llama");
@@ -139,7 +160,7 @@ static void test_unknown_things(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_model_directory), IN_FOLDER(test_expanded_model), IN_FOLDER(test_text_form),
+        IN_FOLDER(test_model_directory), IN_FOLDER(test_expanded_model), IN_FOLDER(test_gated_model), IN_FOLDER(test_text_form),
         IN_FOLDER(test_gguf),            IN_FOLDER(test_safetensors),    IN_FOLDER(test_values),
         IN_FOLDER(test_truncated),       IN_FOLDER(test_unknown_things),
     };

@@ -85,7 +85,7 @@ static void assert_same(const fixture *a, const fixture *b)
 }
 
 typedef void set_up(fixture *f, int threads, int64_t n_batch);
-static set_up setup_exact, setup_gated;
+static set_up setup_exact, setup_gated, setup_gated_exact;
 
 static void check(set_up *start, int threads, int64_t n_batch, size_t together)
 {
@@ -104,8 +104,8 @@ static void test_at_once_is_token_by_token(void **state)
 {
     (void)state;
     static const int threads[] = {1, 2, 3, 8};
-    static set_up *const starts[] = {setup, setup_exact, setup_gated};
-    for (size_t i = 0; i < 12; i++) {
+    static set_up *const starts[] = {setup, setup_exact, setup_gated, setup_gated_exact};
+    for (size_t i = 0; i < 16; i++) {
         check(starts[i / 4], threads[i % 4], 128, N_TEXTS); /* all texts in one pass */
         check(starts[i / 4], threads[i % 4], 64, 2);
         check(starts[i / 4], threads[i % 4], 7, 1);         /* long ones in pieces behind the cache */
@@ -263,6 +263,12 @@ static void setup_gated(fixture *f, int threads, int64_t n_batch)
     add_gates(f, false, n_batch);
 }
 
+static void setup_gated_exact(fixture *f, int threads, int64_t n_batch)
+{
+    setup_exact(f, threads, n_batch);
+    add_gates(f, false, n_batch);
+}
+
 /* What the gates made of each token, in the order in which tokens went through. */
 typedef struct gate_log {
     float logits[N_GATES][4 * N_CONTEXT][2];
@@ -327,6 +333,40 @@ static void test_gates_run_on_through_windows(void **state)
         assert_memory_not_equal(seen[8], log.logits[gate][1], sizeof seen[0]); /* alone it is another text */
     }
     teardown(&f);
+}
+
+/* Gates and the exact path together, over the windows of a document that leaves the path in the second one, beside another document: token by
+ * token is the measure for every other way. A document behind it begins anew. */
+static void test_gated_exact_windows(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 8};
+    static const int64_t n_batch[] = {1, 3, 64};
+    glot_error err = {0};
+    enum { FIRST = 14, SECOND = FIRST + 4, THIRD = SECOND + 7, END = 30 };
+    static gate_log log;
+    float expected[END] = {0}, got[END] = {0}, ungated[END] = {0}, beside[20], beside_expected[20] = {0};
+    for (size_t i = 0; i < 10; i++) {
+        fixture f = {0};
+        set_up *start = i == 9 ? setup_exact : setup_gated_exact;
+        float *nll = i == 0 ? expected : i == 9 ? ungated : got;
+        start(&f, threads[i % 3], n_batch[i / 3 % 3]);
+        const glot_sequence windows[] = {
+            {.ids = f.ids[3] + FIRST, .n = SECOND - FIRST, .nll = nll + FIRST},
+            {.ids = f.ids[3] + SECOND, .n = THIRD - SECOND, .nll = nll + SECOND, .is_continued = true},
+            {.ids = f.ids[3] + THIRD, .n = END - THIRD, .nll = nll + THIRD, .is_continued = true},
+            {.ids = f.ids[0], .n = 20, .nll = i ? beside : beside_expected}};
+        if (i < 9)
+            score_windows(&f, &log, windows, 4, i > 0);
+        else
+            OK(glot_session_score(f.s, windows, 4, &err));
+        if (i > 0 && i < 9)
+            assert_memory_equal(got, expected, sizeof got);
+        assert_memory_equal(i ? beside : beside_expected, beside_expected, sizeof beside);
+        teardown(&f);
+    }
+    assert_memory_equal(ungated + FIRST, expected + FIRST, 2 * sizeof(float)); /* on the exact path nobody asks the gates */
+    assert_memory_not_equal(ungated + THIRD + 1, expected + THIRD + 1, (END - THIRD - 1) * sizeof(float));
 }
 
 /* Both classes come up, a token of class 0 has the base model's FFN there, and the text another result than without gates. */
@@ -411,7 +451,7 @@ int main(void)
         cmocka_unit_test(test_at_once_is_token_by_token), cmocka_unit_test(test_every_row_of_log_probs),
         cmocka_unit_test(test_exact_path_is_the_base_model),
         cmocka_unit_test(test_texts_that_stay_are_the_base_model), cmocka_unit_test(test_evidence_runs_on_through_windows),
-        cmocka_unit_test(test_gates_run_on_through_windows), cmocka_unit_test(test_gates_send_tokens_past_the_router),
+        cmocka_unit_test(test_gates_run_on_through_windows), cmocka_unit_test(test_gated_exact_windows), cmocka_unit_test(test_gates_send_tokens_past_the_router),
         cmocka_unit_test(test_sequence_sum_decides_once),
         cmocka_unit_test(test_context_is_checked),
         cmocka_unit_test(test_sampling)};

@@ -1,0 +1,118 @@
+/* test_cmd_stage.c: `glot train` and `glot review` from their own options: what they say reaches the job. */
+#include "run_glot.h"
+#include "unit/byte_model.h"
+
+#include <math.h>
+
+static const char *text_of(void **state, const char *language)
+{
+    static char words[2][600];
+    static int next;
+    static const char text[] = "one line of text\nand another one\nthe third is the last\n";
+    char name[16], *word = words[next++ % 2];
+    snprintf(name, sizeof name, "%s.txt", language);
+    const char *path = in_folder(state, name);
+    assert_int_equal(glot_file_write(path, text, sizeof text - 1, NULL), GLOT_OK);
+    snprintf(word, 600, "%s=%s", language, path);
+    return word;
+}
+
+/* An expanded model whose middle layer has no router, in "up". */
+static int make_model(void **state)
+{
+    if (make_folder(state) != 0)
+        return -1;
+    byte_model_save(in_folder(state, "m"));
+    glot_run made = run_glot(state, "upcycle", in_folder(state, "m"), "--experts", "2,1,3", "--out", in_folder(state, "up"), "--quiet");
+    assert_int_equal(made.exit_code, 0);
+    run_release(&made);
+    return 0;
+}
+
+/* Two steps of review with the options of the gate, into `out`. */
+static glot_run review(void **state, const char *out, const char *layers, const char *form, const char *coef)
+{
+    return run_glot(state, "review", in_folder(state, "up"), "--text", text_of(state, "en"), text_of(state, "el"), "--old", "en", "--out",
+                    in_folder(state, out), "--steps", "2", "--length", "8", "--batch", "2", "--gate-layers", layers, "--gate-form", form,
+                    "--gate-coef", coef, "--lpr-coef", "0.25", "--quiet");
+}
+
+static void expect_gates(void **state, const char *layers, const char *form, const char *expected)
+{
+    glot_error err = {0};
+    json_t *config = NULL, *gate = NULL;
+    glot_run run = review(state, "run", layers, form, "0.5");
+    if (run.exit_code != 0)
+        fail_msg("exit code %d: %s", run.exit_code, run.err);
+    run_release(&run);
+    OK(glot_json_load_file(&config, in_folder(state, "run/model/config.json"), &err));
+    OK(glot_json_load(&gate, expected, strlen(expected), "expected", &err));
+    assert_true(json_equal(json_object_get(json_object_get(config, "glot"), "gate"), gate));
+    json_decref(gate);
+    json_decref(config);
+}
+
+static double real_of(const json_t *line, const char *key)
+{
+    assert_true(json_is_number(json_object_get(line, key)));
+    return json_number_value(json_object_get(line, key));
+}
+
+/* The first step's loss is made with the coefficients that the options name. */
+static void expect_loss_of_coefficients(void **state)
+{
+    glot_error err = {0};
+    char *lines = NULL;
+    size_t size = 0;
+    json_t *line = NULL;
+    OK(glot_file_read(&lines, &size, in_folder(state, "run/metrics.jsonl"), 1 << 20, &err));
+    const char *review_line = strstr(lines, "{\"phase\": \"review\"");
+    assert_non_null(review_line);
+    OK(glot_json_load(&line, review_line, strcspn(review_line, "\n"), "metrics.jsonl", &err));
+    double expected = real_of(line, "ce") + 0.25 * real_of(line, "lpr") + 0.5 * real_of(line, "gate");
+    bool ok = fabs(real_of(line, "loss") - expected) <= 1e-6 && real_of(line, "gate") > 0.0;
+    assert_true(ok);
+    json_decref(line);
+    glot_free(lines);
+}
+
+static void test_gate_list(void **state)
+{
+    expect_gates(state, "2,0", "sequence_sum", "{\"layers\": [0, 2], \"form\": \"sequence_sum\"}");
+    expect_loss_of_coefficients(state);
+}
+
+static void test_one_gate(void **state)
+{
+    expect_gates(state, "[2]", "causal", "{\"layers\": [2], \"form\": \"causal\"}");
+}
+
+/* Of three layers only two have a router, so two are the most similar ones. */
+static void test_number_of_gates(void **state)
+{
+    expect_gates(state, "2", "causal", "{\"layers\": [0, 2], \"form\": \"causal\"}");
+}
+
+static void expect_refused(glot_run run, int exit_code, const char *sentence)
+{
+    assert_int_equal(run.exit_code, exit_code);
+    if (!strstr(run.err, sentence))
+        fail_msg("got '%s'", run.err);
+    run_release(&run);
+}
+
+static void test_bad_gates(void **state)
+{
+    expect_refused(review(state, "a", "1,2", "causal", "0.1"), 3, "layer 1 is to have a language gate, but has no router");
+    expect_refused(review(state, "b", "7", "causal", "0.1"), 3, "7 layers are to have a language gate, but only 2 have a router");
+    expect_refused(review(state, "c", "2", "mean", "0.1"), 2, "'gate.form'");
+    expect_refused(review(state, "d", "2", "causal", "much"), 2, "'gate.coef'");
+}
+
+int main(void)
+{
+#define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, make_model, remove_folder)
+    const struct CMUnitTest tests[] = {WITH_MODEL(test_gate_list), WITH_MODEL(test_one_gate), WITH_MODEL(test_number_of_gates),
+                                       WITH_MODEL(test_bad_gates)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
