@@ -126,3 +126,47 @@ uint16_t glot_f32_to_f16(float value)
     uint32_t rounded = magnitude + 0xfffu + (magnitude >> 13 & 1);
     return (uint16_t)(sign | (rounded - 0x38000000u) >> 13);
 }
+
+double glot_dtype_get(glot_dtype dtype, const void *array, int64_t i)
+{
+    switch (dtype) {
+    case GLOT_F32:
+        return (double)((const float *)array)[i];
+    case GLOT_F64:
+        return ((const double *)array)[i];
+    case GLOT_F16:
+        return (double)glot_f16_to_f32(((const uint16_t *)array)[i]);
+    case GLOT_BF16:
+        return (double)glot_bf16_to_f32(((const uint16_t *)array)[i]);
+    case GLOT_I32:
+        return ((const int32_t *)array)[i];
+    default:
+        GLOT_ASSERT(dtype == GLOT_U8);
+        return ((const uint8_t *)array)[i];
+    }
+}
+
+void glot_dtype_set(glot_dtype dtype, void *array, int64_t i, double value)
+{
+    switch (dtype) {
+    case GLOT_F32:
+        ((float *)array)[i] = (float)value;
+        break;
+    case GLOT_F64:
+        ((double *)array)[i] = value;
+        break;
+    case GLOT_F16:
+        ((uint16_t *)array)[i] = glot_f32_to_f16((float)value);
+        break;
+    case GLOT_BF16:
+        ((uint16_t *)array)[i] = glot_f32_to_bf16((float)value);
+        break;
+    case GLOT_I32:
+        ((int32_t *)array)[i] = (int32_t)value;
+        break;
+    default:
+        GLOT_ASSERT(dtype == GLOT_U8);
+        ((uint8_t *)array)[i] = (uint8_t)value;
+        break;
+    }
+}

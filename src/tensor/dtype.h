@@ -47,4 +47,8 @@ uint16_t glot_f32_to_bf16(float value);
 /* As products in bf16 take their operands: the same, but a subnormal number becomes 0 of its sign. */
 uint16_t glot_f32_to_bf16_operand(float value);
 
+/* Element i of an array of a type that is not quantised; what is written is rounded to the type. */
+double glot_dtype_get(glot_dtype dtype, const void *array, int64_t i);
+void glot_dtype_set(glot_dtype dtype, void *array, int64_t i, double value);
+
 #endif

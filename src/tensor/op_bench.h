@@ -73,44 +73,12 @@ static inline glot_tensor make_output(bench *b, glot_tensor shape)
 
 static inline double get(const glot_tensor *t, int64_t i)
 {
-    switch (t->dtype) {
-    case GLOT_F32:
-        return (double)((const float *)t->addr)[i];
-    case GLOT_F64:
-        return ((const double *)t->addr)[i];
-    case GLOT_F16:
-        return (double)glot_f16_to_f32(((const uint16_t *)t->addr)[i]);
-    case GLOT_BF16:
-        return (double)glot_bf16_to_f32(((const uint16_t *)t->addr)[i]);
-    case GLOT_I32:
-        return ((const int32_t *)t->addr)[i];
-    default:
-        return ((const uint8_t *)t->addr)[i];
-    }
+    return glot_dtype_get(t->dtype, t->addr, i);
 }
 
 static inline void set(const glot_tensor *t, int64_t i, double value)
 {
-    switch (t->dtype) {
-    case GLOT_F32:
-        ((float *)t->addr)[i] = (float)value;
-        break;
-    case GLOT_F64:
-        ((double *)t->addr)[i] = value;
-        break;
-    case GLOT_F16:
-        ((uint16_t *)t->addr)[i] = glot_f32_to_f16((float)value);
-        break;
-    case GLOT_BF16:
-        ((uint16_t *)t->addr)[i] = glot_f32_to_bf16((float)value);
-        break;
-    case GLOT_I32:
-        ((int32_t *)t->addr)[i] = (int32_t)value;
-        break;
-    default:
-        ((uint8_t *)t->addr)[i] = (uint8_t)value;
-        break;
-    }
+    glot_dtype_set(t->dtype, t->addr, i, value);
 }
 
 static inline void fill(const glot_tensor *t, double value)

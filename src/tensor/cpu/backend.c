@@ -134,40 +134,6 @@ static void cpu_zero(glot_backend *be, const glot_tensor *t)
         move(be, t->addr, NULL, glot_tensor_bytes(t));
 }
 
-static double element(const glot_tensor *t, int64_t i)
-{
-    switch (t->dtype) {
-    case GLOT_F32:
-        return (double)((const float *)t->addr)[i];
-    case GLOT_F16:
-        return (double)glot_f16_to_f32(((const uint16_t *)t->addr)[i]);
-    case GLOT_BF16:
-        return (double)glot_bf16_to_f32(((const uint16_t *)t->addr)[i]);
-    default:
-        GLOT_ASSERT(t->dtype == GLOT_F64);
-        return ((const double *)t->addr)[i];
-    }
-}
-
-static void set_element(const glot_tensor *t, int64_t i, double value)
-{
-    switch (t->dtype) {
-    case GLOT_F32:
-        ((float *)t->addr)[i] = (float)value;
-        break;
-    case GLOT_F16:
-        ((uint16_t *)t->addr)[i] = glot_f32_to_f16((float)value);
-        break;
-    case GLOT_BF16:
-        ((uint16_t *)t->addr)[i] = glot_f32_to_bf16((float)value);
-        break;
-    default:
-        GLOT_ASSERT(t->dtype == GLOT_F64);
-        ((double *)t->addr)[i] = value;
-        break;
-    }
-}
-
 static void cpu_copy(glot_backend *be, const glot_tensor *to, const glot_tensor *from)
 {
     int64_t n = glot_tensor_elements(from);
@@ -178,7 +144,7 @@ static void cpu_copy(glot_backend *be, const glot_tensor *to, const glot_tensor 
     }
 #pragma omp parallel for num_threads(glot_cpu_team(be, n)) schedule(static)
     for (int64_t i = 0; i < n; i++)
-        set_element(to, i, element(from, i));
+        glot_dtype_set(to->dtype, to->addr, i, glot_dtype_get(from->dtype, from->addr, i));
 }
 
 static glot_status cpu_place(glot_backend *be, glot_tensor *out, const glot_tensor *host, glot_error *err)
