@@ -1,7 +1,11 @@
 /* cmd_eval.c: `glot eval`: a model on text (bits per byte) and on multiple-choice tasks, or translations that are there already. */
 #include "cli/eval.h"
 #include "eval/eval.h"
+#include "text/density.h"
 #include "text/document_reader.h"
+
+#include <math.h>
+#include <stdio.h>
 
 static const glot_option rows[] = {
     {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .help = "a model directory or GGUF file"},
@@ -66,24 +70,27 @@ static glot_status score_language(const glot_cli *cli, const cli_model *m, const
     return status;
 }
 
-static json_t *score_json(const glot_text_score *s)
+static glot_status print_score(const char *language, const glot_text_score *s, glot_error *err)
 {
-    return json_pack("{s:f, s:f, s:I, s:I, s:I}", "bits_per_byte", s->bits_per_byte, "nll_nats", s->nll_nats, "tokens",
-                     (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "documents", (json_int_t)s->documents);
+    char interval[40] = "-";
+    if (!isnan(s->interval.low))
+        snprintf(interval, sizeof interval, "%.4f-%.4f", s->interval.low, s->interval.high);
+    return cli_printf(err, "%-10s %14.4f %16s %12" PRIu64 " %12" PRIu64 " %12.4f %10" PRIu64 "\n", language, s->bits_per_byte, interval, s->tokens,
+                      s->bytes, glot_tokens_per_byte(s->tokens, s->bytes), s->documents);
 }
 
 static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot_text_files *texts, size_t n, json_t *out,
                              glot_error *err)
 {
     if (!cli->is_json)
-        GLOT_TRY(cli_printf(err, "%-10s %14s %12s %12s %10s\n", "language", "bits per byte", "tokens", "bytes", "documents"));
+        GLOT_TRY(cli_printf(err, "%-10s %14s %16s %12s %12s %12s %10s\n", "language", "bits per byte", "95 % interval", "tokens", "bytes",
+                            "tokens/byte", "documents"));
     for (size_t i = 0; i < n; i++) {
         glot_text_score s;
         GLOT_TRY(score_language(cli, m, &texts[i], &s, err));
-        json_object_set_new(out, texts[i].language, score_json(&s));
+        json_object_set_new(out, texts[i].language, glot_text_score_json(&s));
         if (!cli->is_json)
-            GLOT_TRY(cli_printf(err, "%-10s %14.4f %12" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", texts[i].language, s.bits_per_byte,
-                                s.tokens, s.bytes, s.documents));
+            GLOT_TRY(print_score(texts[i].language, &s, err));
     }
     return GLOT_OK;
 }

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "text/density.h"
 #include "text/token_store.h"
 
 #include <inttypes.h>
@@ -106,7 +107,7 @@ static json_t *language_json(const glot_store_language *l)
 {
     return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "documents", (json_int_t)l->n_documents, "tokens",
                      (json_int_t)l->n_tokens, "bytes", (json_int_t)l->n_bytes, "words", (json_int_t)l->n_words,
-                     "tokens_per_byte", ratio(l->n_tokens, l->n_bytes), "tokens_per_word", ratio(l->n_tokens, l->n_words),
+                     "tokens_per_byte", glot_tokens_per_byte(l->n_tokens, l->n_bytes), "tokens_per_word", ratio(l->n_tokens, l->n_words),
                      "empty", (json_int_t)l->n_empty, "bad_lines", (json_int_t)l->n_bad_lines);
 }
 
@@ -129,7 +130,7 @@ static glot_status report_text(const glot_token_store *s, glot_error *err)
     for (size_t i = 0; i < glot_token_store_n_languages(s); i++) {
         const glot_store_language *l = glot_token_store_language(s, i);
         GLOT_TRY(cli_printf(err, "%-12s %12" PRIu64 " %14" PRIu64 " %14" PRIu64 " %12.4f %12.4f\n", l->name, l->n_documents,
-                            l->n_tokens, l->n_bytes, ratio(l->n_tokens, l->n_bytes), ratio(l->n_tokens, l->n_words)));
+                            l->n_tokens, l->n_bytes, glot_tokens_per_byte(l->n_tokens, l->n_bytes), ratio(l->n_tokens, l->n_words)));
         if (l->n_bad_lines || l->n_empty)
             GLOT_TRY(cli_printf(err, "%12s left out: %" PRIu64 " empty documents, %" PRIu64 " bad lines\n", "", l->n_empty,
                                 l->n_bad_lines));
@@ -141,6 +142,10 @@ static glot_status report(const glot_cli *cli, const char *path, glot_error *err
 {
     glot_token_store *s = NULL;
     GLOT_TRY(glot_token_store_open(&s, path, err));
+    for (size_t i = 0; i < glot_token_store_n_languages(s); i++) {
+        const glot_store_language *l = glot_token_store_language(s, i);
+        glot_warn_of_density(l->name, l->n_tokens, l->n_bytes);
+    }
     glot_status status = cli->is_json ? report_json(s, err) : report_text(s, err);
     glot_token_store_close(s);
     return status;

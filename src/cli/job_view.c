@@ -43,10 +43,16 @@ static void on_step(void *user, const glot_step_report *r)
     cli_progress(&v->progress, middle, r->step == r->steps);
 }
 
+/* A number of a language's score; NaN where there is none. */
+static double number_of(const json_t *scores, const char *language, const char *key)
+{
+    const json_t *number = json_object_get(json_object_get(scores, language), key);
+    return json_is_number(number) ? json_number_value(number) : (double)NAN;
+}
+
 static double bits_of(const json_t *scores, const char *language)
 {
-    const json_t *bits = json_object_get(json_object_get(scores, language), "bits_per_byte");
-    return json_is_number(bits) ? json_number_value(bits) : (double)NAN;
+    return number_of(scores, language, "bits_per_byte");
 }
 
 static void on_scores(void *user, const char *when, const json_t *scores, const json_t *before)
@@ -90,18 +96,32 @@ static const json_t *text_scores(const json_t *results, const char *when)
 static glot_status print_cell(double bits, double before, glot_error *err)
 {
     if (isnan(bits))
-        return cli_printf(err, "  %12s %7s", "-", "");
+        return cli_printf(err, "  %9s %6s", "-", "");
     if (isnan(before))
-        return cli_printf(err, "  %12.4f %7s", bits, "");
-    return cli_printf(err, "  %12.4f %7.3f", bits, bits / before);
+        return cli_printf(err, "  %9.4f %6s", bits, "");
+    return cli_printf(err, "  %9.4f %6.3f", bits, bits / before);
+}
+
+/* "1.1204-1.3015", or nothing where there is no interval. */
+static glot_status print_interval(const json_t *scores, const char *language, glot_error *err)
+{
+    double low = number_of(scores, language, "bits_per_byte_low"), high = number_of(scores, language, "bits_per_byte_high");
+    return isnan(low) ? cli_printf(err, "  %13s", "") : cli_printf(err, "  %6.4f-%6.4f", low, high);
+}
+
+static const json_t *last_scores(const json_t *results)
+{
+    const json_t *last = text_scores(results, "after_review");
+    return last ? last : text_scores(results, "after_train");
 }
 
 static glot_status print_table(const json_t *results, glot_error *err)
 {
     size_t i;
     const json_t *language;
-    GLOT_TRY(cli_printf(err, "\nbits per byte (less is better; ratio to the base model)\n\n%-10s %-6s %9s  %12s %7s  %12s %7s\n", "language",
-                        "group", "before", "trained", "ratio", "reviewed", "ratio"));
+    GLOT_TRY(cli_printf(err, "\nbits per byte (less is better; ratio to the base model; 95 %% interval over documents)\n\n"
+                             "%-10s %-6s %9s  %9s %6s  %9s %6s  %13s  %13s\n",
+                        "language", "group", "before", "trained", "ratio", "reviewed", "ratio", "95 % before", "95 % result"));
     json_array_foreach(json_object_get(results, "languages"), i, language)
     {
         const char *name = json_string_value(json_object_get(language, "name"));
@@ -112,6 +132,8 @@ static glot_status print_table(const json_t *results, glot_error *err)
         GLOT_TRY(cli_printf(err, "%-10s %-6s %9.4f", name, group, before));
         GLOT_TRY(print_cell(bits_of(text_scores(results, "after_train"), name), before, err));
         GLOT_TRY(print_cell(bits_of(text_scores(results, "after_review"), name), before, err));
+        GLOT_TRY(print_interval(text_scores(results, "before"), name, err));
+        GLOT_TRY(print_interval(last_scores(results), name, err));
         GLOT_TRY(cli_printf(err, "\n"));
     }
     return GLOT_OK;

@@ -2,6 +2,8 @@
 #ifndef GLOT_EVAL_EVAL_H
 #define GLOT_EVAL_EVAL_H
 
+#include "base/json.h"
+#include "eval/bootstrap.h"
 #include "infer/session.h"
 #include "text/token_store.h"
 
@@ -9,7 +11,12 @@ typedef struct glot_text_score {
     double nll_nats;     /* sum of -log p over the scored tokens */
     uint64_t tokens, bytes, documents;
     double bits_per_byte;
+    glot_interval interval; /* of bits per byte, 95 %, over documents */
 } glot_text_score;
+
+/* {"bits_per_byte", "bits_per_byte_low", "bits_per_byte_high", "nll_nats", "tokens", "bytes", "documents"}; low and high are left out where there is
+ * no interval. New reference. */
+json_t *glot_text_score_json(const glot_text_score *s);
 
 typedef struct glot_score_options {
     int64_t length;      /* text tokens in a window; 0: min(1024, context - 1) */

@@ -23,6 +23,9 @@ struct glot_scorer {
     int64_t used;
     glot_sequence *windows;    /* [capacity] */
     size_t n_windows;
+    glot_document_score *documents; /* of each added so far; those of waiting windows are not complete */
+    size_t documents_capacity;
+    uint64_t n_flushed;        /* documents whose first window has been scored */
 };
 
 void glot_scorer_free(glot_scorer *w)
@@ -33,6 +36,7 @@ void glot_scorer_free(glot_scorer *w)
     glot_free(w->ids);
     glot_free(w->nll);
     glot_free(w->windows);
+    glot_free(w->documents);
     glot_free(w);
 }
 
@@ -76,9 +80,13 @@ static glot_status score_windows(glot_scorer *w, glot_error *err)
 static glot_status flush(glot_scorer *w, glot_error *err)
 {
     GLOT_TRY(score_windows(w, err));
-    for (size_t i = 0; i < w->n_windows; i++)
-        for (int64_t t = 1; t < w->windows[i].n; t++)
+    for (size_t i = 0; i < w->n_windows; i++) {
+        w->n_flushed += !w->windows[i].is_continued;
+        for (int64_t t = 1; t < w->windows[i].n; t++) {
             w->score.nll_nats += (double)w->windows[i].nll[t];
+            w->documents[w->n_flushed - 1].nll_nats += (double)w->windows[i].nll[t];
+        }
+    }
     w->n_windows = 0;
     w->used = 0;
     return GLOT_OK;
@@ -117,6 +125,8 @@ glot_status glot_scorer_add(glot_scorer *w, const glot_document *d, glot_error *
     if (w->is_token_by_token && (int64_t)d->n_ids > w->length)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a document of %" PRId64 " tokens needs more than one window of %" PRId64 "; token by token it must fit one",
                          (int64_t)d->n_ids, w->length);
+    GLOT_TRY(glot_grow(&w->documents, &w->documents_capacity, w->score.documents + 1, sizeof *w->documents, "scoring", err));
+    w->documents[w->score.documents] = (glot_document_score){.bytes = d->n_bytes};
     for (int64_t first = 0; first < d->n_ids; first += w->length) {
         int64_t n = d->n_ids - first < w->length ? d->n_ids - first : w->length;
         GLOT_TRY(add_window(w, d->ids + first, n, first > 0, err));
@@ -137,8 +147,23 @@ glot_status glot_scorer_finish(glot_scorer *w, glot_text_score *out, glot_error 
     GLOT_TRY(flush(w, err));
     double bytes = (double)w->score.bytes;
     w->score.bits_per_byte = w->score.bytes ? w->score.nll_nats / log(2.0) / bytes : 0.0;
+    GLOT_TRY(glot_bootstrap_bits_per_byte(&w->score.interval, w->documents, w->score.documents, err));
     *out = w->score;
     return GLOT_OK;
+}
+
+json_t *glot_text_score_json(const glot_text_score *s)
+{
+    json_t *o = json_pack("{s:f}", "bits_per_byte", s->bits_per_byte);
+    if (!isnan(s->interval.low)) {
+        json_object_set_new(o, "bits_per_byte_low", json_real(s->interval.low));
+        json_object_set_new(o, "bits_per_byte_high", json_real(s->interval.high));
+    }
+    json_object_set_new(o, "nll_nats", json_real(s->nll_nats));
+    json_object_set_new(o, "tokens", json_integer((json_int_t)s->tokens));
+    json_object_set_new(o, "bytes", json_integer((json_int_t)s->bytes));
+    json_object_set_new(o, "documents", json_integer((json_int_t)s->documents));
+    return o;
 }
 
 glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store, int32_t language,

@@ -256,6 +256,11 @@ static glot_status plan(const glot_job *job, glot_error *err)
     glot_plan p;
     GLOT_TRY(glot_plan_make(&p, job->recipe, job->model, job->layer_similarity, glot_job_text_ids(job, GLOT_PHASE_TRAIN),
                             glot_job_text_ids(job, GLOT_PHASE_REVIEW), true, err));
+    for (size_t i = 0, at; i < job->recipe->n_languages; i++)
+        if (glot_job_find_train(job, i, &at)) {
+            const glot_store_language *l = glot_token_store_language(job->train, at);
+            p.densities[p.n_densities++] = (glot_plan_density){l->name, l->n_tokens, l->n_bytes};
+        }
     if (view && view->on_plan)
         view->on_plan(view->user, &p);
     return glot_plan_check(&p, job->recipe, job->model, err);

@@ -34,6 +34,8 @@ glot_status glot_job_text(glot_job *job, glot_error *err);
 /* The mix of a stage. `text_ids`: ids (EOS included) of one epoch of its languages. The caller frees. */
 glot_status glot_job_mix(glot_mix **out, const glot_job *job, glot_phase phase, int32_t *groups, size_t *n, glot_error *err);
 uint64_t glot_job_text_ids(const glot_job *job, glot_phase phase);
+/* Train text of language i of the recipe: false where it has none. */
+bool glot_job_find_train(const glot_job *job, size_t language, size_t *at);
 
 /* ---- job_similarity.c ---- */
 
@@ -68,7 +70,7 @@ glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice 
 bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at);
 /* Short continuations of the beginning of valid documents, greedy: [{"language", "prompt", "text"}]. */
 glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err);
-/* Shares per language: {"el": {"expert_share": [[...]], "p_original": [...], "exact_share": 0}}. */
+/* Shares per language: {"el": {"expert_share": [[...]], "entropy": [...], "p_original": [...], "exact_share": 0}}. */
 glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err);
 /* results.json from what state.json holds. New reference. */
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err);

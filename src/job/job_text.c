@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "job/job.h"
+#include "text/density.h"
 #include "text/overlap.h"
 
 /* Sources of one store; valid text may be missing for a language. The caller frees the array. */
@@ -50,6 +51,11 @@ static glot_status make_store(glot_token_store **out, glot_job *job, const char 
     return status;
 }
 
+bool glot_job_find_train(const glot_job *job, size_t language, size_t *at)
+{
+    return job->train && glot_token_store_find_language(job->train, job->recipe->languages[language].name, at, NULL) == GLOT_OK;
+}
+
 /* Text that is scored must not have been trained on; text that repeats is worth less than it looks. */
 static glot_status warn_of_overlap(const glot_job *job, const char *language, glot_error *err)
 {
@@ -93,16 +99,13 @@ static double times_read(const glot_job *job, glot_phase phase, size_t i, const 
 /* A tokenizer that hardly knows a script, and text that will be read many times over. */
 static void warn_of_language(const glot_job *job, size_t i)
 {
-    static const double POOR_BYTES_PER_TOKEN = 1.3; /* nearly a token for each byte */
-    static const double MANY_TIMES = 4.0;           /* beyond that repeated text gives little */
+    static const double MANY_TIMES = 4.0; /* beyond that repeated text gives little */
     const char *name = job->recipe->languages[i].name;
     size_t at;
-    if (!job->train || glot_token_store_find_language(job->train, name, &at, NULL) != GLOT_OK)
+    if (!glot_job_find_train(job, i, &at))
         return;
     const glot_store_language *l = glot_token_store_language(job->train, at);
-    if ((double)l->n_bytes < POOR_BYTES_PER_TOKEN * (double)l->n_tokens)
-        glot_warn("language '%s': the tokenizer cuts its text into pieces of %.2f bytes; it hardly knows the script, and learning will be slow",
-                  name, (double)l->n_bytes / (double)l->n_tokens);
+    glot_warn_of_density(name, l->n_tokens, l->n_bytes);
     for (int phase = 0; phase < 2; phase++) {
         double times = times_read(job, (glot_phase)phase, i, l);
         if (times > MANY_TIMES)
@@ -138,8 +141,7 @@ uint64_t glot_job_text_ids(const glot_job *job, glot_phase phase)
     const glot_recipe *r = job->recipe;
     uint64_t ids = 0;
     for (size_t i = 0, at; i < r->n_languages; i++)
-        if (glot_recipe_trains_on(glot_recipe_stage_of(r, phase), &r->languages[i]) &&
-            glot_token_store_find_language(job->train, r->languages[i].name, &at, NULL) == GLOT_OK) {
+        if (glot_recipe_trains_on(glot_recipe_stage_of(r, phase), &r->languages[i]) && glot_job_find_train(job, i, &at)) {
             const glot_store_language *l = glot_token_store_language(job->train, at);
             ids += l->n_tokens + l->n_documents; /* an EOS behind each document */
         }

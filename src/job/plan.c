@@ -7,6 +7,7 @@
 #include "job/base.h"
 #include "job/layout.h"
 #include "job/memory_limit.h"
+#include "text/density.h"
 #include "text/document_reader.h"
 
 #include <stdio.h>
@@ -17,6 +18,9 @@
 
 /* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 60-110 MB on the demo. */
 static const uint64_t OTHER_BYTES = (uint64_t)96 << 20;
+
+/* Tokens per byte need little text: a few documents of a language, a second of work for ten of them. */
+enum { DENSITY_TOKENS = 16384 };
 
 /* ---- the expanded model's configuration ---- */
 
@@ -231,14 +235,21 @@ glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot
     return GLOT_OK;
 }
 
-static glot_status count_language(uint64_t *ids, const glot_recipe_language *l, const glot_tokenizer *t, glot_error *err)
+/* Whole documents of the language's train text until max_tokens (0: all). */
+static glot_status count_language(glot_plan_density *text, uint64_t *n_documents, const glot_recipe_language *l, const glot_tokenizer *t,
+                                  uint64_t max_tokens, glot_error *err)
 {
+    *text = (glot_plan_density){.language = l->name};
+    *n_documents = 0;
     glot_document_reader *reader = NULL;
     glot_corpus_options options = glot_corpus_options_default();
     glot_document d = {0};
-    glot_status status = glot_document_reader_open(&reader, l->name, (const char *const *)l->train.items, l->train.n, t, &options, 0, err);
-    while (status == GLOT_OK && (status = glot_document_reader_next(reader, &d, err)) == GLOT_OK && d.ids)
-        *ids += (uint64_t)d.n_ids + 1;
+    glot_status status = glot_document_reader_open(&reader, l->name, (const char *const *)l->train.items, l->train.n, t, &options, max_tokens, err);
+    while (status == GLOT_OK && (status = glot_document_reader_next(reader, &d, err)) == GLOT_OK && d.ids) {
+        text->tokens += d.n_ids;
+        text->bytes += d.n_bytes;
+        ++*n_documents;
+    }
     glot_document_reader_close(reader);
     return status;
 }
@@ -253,12 +264,27 @@ static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase pha
     glot_status status = GLOT_OK;
     for (size_t i = 0; i < r->n_languages && status == GLOT_OK; i++) {
         const glot_recipe_language *l = &r->languages[i];
-        uint64_t n = 0;
+        glot_plan_density text = {0};
+        uint64_t n_documents = 0;
         if (glot_recipe_trains_on(s, l))
-            status = count_language(&n, l, t, err);
-        *ids += n;
+            status = count_language(&text, &n_documents, l, t, 0, err);
+        *ids += text.tokens + n_documents;
     }
     return status;
+}
+
+static glot_status measure_densities(glot_plan *p, const glot_recipe *r, const glot_tokenizer *t, glot_error *err)
+{
+    for (size_t i = 0; i < r->n_languages; i++) {
+        glot_plan_density *text = &p->densities[p->n_densities];
+        uint64_t n_documents;
+        if (r->languages[i].train.n == 0)
+            continue;
+        GLOT_TRY(count_language(text, &n_documents, &r->languages[i], t, DENSITY_TOKENS, err));
+        glot_warn_of_density(text->language, text->tokens, text->bytes);
+        p->n_densities++;
+    }
+    return GLOT_OK;
 }
 
 glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *err)
@@ -277,6 +303,8 @@ glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *e
         status = count_ids(&review_ids, r, GLOT_PHASE_REVIEW, tokenizer, err);
     if (status == GLOT_OK)
         status = glot_plan_make(out, r, model, NULL, train_ids, review_ids, true, err);
+    if (status == GLOT_OK)
+        status = measure_densities(out, r, tokenizer, err);
     glot_tokenizer_close(tokenizer);
     glot_model_close(model);
     glot_backend_close(be);

@@ -15,7 +15,15 @@ typedef struct glot_plan_stage {
     glot_train_memory memory;    /* bytes while it runs */
 } glot_plan_stage;
 
+/* What the base's tokenizer makes of a language's train text. */
+typedef struct glot_plan_density {
+    const char *language; /* the recipe's */
+    uint64_t tokens, bytes;
+} glot_plan_density;
+
 typedef struct glot_plan {
+    glot_plan_density densities[GLOT_MAX_LANGUAGES]; /* of all train text, or of its beginning */
+    size_t n_densities;
     uint64_t n_base, n_parameters, n_new; /* of the base, of the result, new experts and routers */
     bool is_layout_open;                  /* layerwise and not measured yet: the numbers are those of the largest layout of the budget */
     uint64_t mapped_bytes, owned_bytes;   /* weights used where the file is mapped; weights in memory, new experts included */
@@ -36,7 +44,8 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
                            uint64_t review_ids, bool measure_speed, glot_error *err);
 /* GLOT_NOMEM or GLOT_NO_SPACE with what is needed and what there is, and the micro_batch that would fit. */
 glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err);
-/* Opens the base and plans: for `glot plan` and `expand --dry-run`. Reads the text once where the recipe counts epochs. */
+/* Opens the base and plans: for `glot plan` and `expand --dry-run`. Reads the text once where the recipe counts epochs, else the
+ * beginning of it. */
 glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *err);
 
 void glot_plan_text(const glot_plan *p, glot_str *out);

@@ -1,6 +1,7 @@
 /* plan_print.c: a plan for a person and for a program. */
 #include "base/progress.h"
 #include "job/plan.h"
+#include "text/density.h"
 
 static void put_bytes(glot_str *out, const char *label, uint64_t bytes)
 {
@@ -17,6 +18,14 @@ static void put_stage(glot_str *out, const char *name, const glot_plan_stage *s)
                     (double)s->n_trained / 1e6, s->flops_per_token / 1e9);
 }
 
+static void put_densities(glot_str *out, const glot_plan *p)
+{
+    for (size_t i = 0; i < p->n_densities; i++)
+        glot_str_printf(out, "%s%s %.3f", i ? ", " : "text       tokens per byte: ", p->densities[i].language,
+                        glot_tokens_per_byte(p->densities[i].tokens, p->densities[i].bytes));
+    glot_str_puts(out, p->n_densities ? "\n" : "");
+}
+
 void glot_plan_text(const glot_plan *p, glot_str *out)
 {
     const glot_plan_stage *s = p->train.steps ? &p->train : &p->review;
@@ -24,6 +33,7 @@ void glot_plan_text(const glot_plan *p, glot_str *out)
     glot_str_printf(out, "parameters %.1f M of the base + %.1f M new\n", (double)p->n_base / 1e6, (double)p->n_new / 1e6);
     if (p->is_layout_open)
         glot_str_puts(out, "layout     decided after similarity has been measured; the numbers are for all that the budget allows\n");
+    put_densities(out, p);
     put_stage(out, "train", &p->train);
     put_stage(out, "review", &p->review);
     put_bytes(out, "memory     at most", p->peak_bytes);
@@ -52,9 +62,17 @@ static json_t *stage_json(const glot_plan_stage *s)
                      "moment_bytes", (json_int_t)s->memory.moments, "activation_bytes", (json_int_t)s->memory.workspace);
 }
 
+static json_t *densities_json(const glot_plan *p)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < p->n_densities; i++)
+        json_object_set_new(all, p->densities[i].language, json_real(glot_tokens_per_byte(p->densities[i].tokens, p->densities[i].bytes)));
+    return all;
+}
+
 json_t *glot_plan_json(const glot_plan *p)
 {
-    return json_pack("{s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "base_parameters", (json_int_t)p->n_base,
+    return json_pack("{s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tokens_per_byte", densities_json(p), "base_parameters", (json_int_t)p->n_base,
                      "parameters", (json_int_t)p->n_parameters, "new_parameters", (json_int_t)p->n_new, "is_layout_open", p->is_layout_open, "train", stage_json(&p->train), "review",
                      stage_json(&p->review), "mapped_bytes", (json_int_t)p->mapped_bytes, "owned_bytes", (json_int_t)p->owned_bytes,
                      "peak_memory_bytes", (json_int_t)p->peak_bytes, "available_memory_bytes", (json_int_t)p->available_bytes, "checkpoint_bytes",

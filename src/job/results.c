@@ -1,6 +1,7 @@
 /* results.c: what a job measures: bits per byte, sample continuations, where tokens go; and results.json. */
 #include "base/memory.h"
 #include "job/job.h"
+#include "text/density.h"
 #include "text/utf8.h"
 
 #include <math.h>
@@ -13,12 +14,6 @@
 enum { PROMPT_TOKENS = 16, SAMPLE_TOKENS = 32, ROUTING_TOKENS = 2048 };
 
 /* ---- scores ---- */
-
-static json_t *score_json(const glot_text_score *s)
-{
-    return json_pack("{s:f, s:f, s:I, s:I, s:I}", "bits_per_byte", s->bits_per_byte, "nll_nats", s->nll_nats, "tokens",
-                     (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "documents", (json_int_t)s->documents);
-}
 
 bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at)
 {
@@ -37,7 +32,7 @@ glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice 
             continue;
         status = glot_score_store(&s, job->model, job->valid, (int32_t)at, &options, err);
         if (status == GLOT_OK)
-            json_object_set_new(scores, job->recipe->languages[i].name, score_json(&s));
+            json_object_set_new(scores, job->recipe->languages[i].name, glot_text_score_json(&s));
     }
     if (status == GLOT_OK)
         *out = scores;
@@ -138,17 +133,27 @@ glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err)
 
 /* ---- routing ---- */
 
+/* Of a layer's shares: 0 where one expert gets everything, log2 E where all get the same. */
+static double entropy_bits(const double *shares, int n)
+{
+    double sum = 0.0;
+    for (int e = 0; e < n; e++)
+        sum -= shares[e] > 0.0 ? shares[e] * log2(shares[e]) : 0.0;
+    return sum;
+}
+
 static json_t *routing_json(const glot_model_config *c, const double *shares, const double *probs, const glot_exact_share *exact)
 {
-    json_t *layers = json_array(), *originals = json_array();
+    json_t *layers = json_array(), *originals = json_array(), *entropies = json_array();
     for (int64_t l = 0; l < c->n_layers; l++) {
         json_t *row = json_array();
         for (int e = 0; e < c->n_experts[l]; e++)
             json_array_append_new(row, json_real(shares[l * GLOT_MAX_EXPERTS + e]));
         json_array_append_new(layers, row);
+        json_array_append_new(entropies, json_real(entropy_bits(shares + l * GLOT_MAX_EXPERTS, c->n_experts[l])));
         json_array_append_new(originals, json_real(probs[l * GLOT_MAX_EXPERTS]));
     }
-    return json_pack("{s:o, s:o, s:f}", "expert_share", layers, "p_original", originals, "exact_share",
+    return json_pack("{s:o, s:o, s:o, s:f}", "expert_share", layers, "entropy", entropies, "p_original", originals, "exact_share",
                      exact->tokens ? (double)exact->tokens_on_path / (double)exact->tokens : 0.0);
 }
 
@@ -228,9 +233,14 @@ static json_t *expert_counts(const glot_model_config *c)
 static json_t *language_list(const glot_job *job)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < job->recipe->n_languages; i++) {
+    for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
         const glot_recipe_language *l = &job->recipe->languages[i];
-        json_array_append_new(list, json_pack("{s:s, s:s}", "name", l->name, "group", l->group == GLOT_RECIPE_OLD ? "old" : "new"));
+        json_t *entry = json_pack("{s:s, s:s}", "name", l->name, "group", l->group == GLOT_RECIPE_OLD ? "old" : "new");
+        if (glot_job_find_train(job, i, &at)) {
+            const glot_store_language *text = glot_token_store_language(job->train, at);
+            json_object_set_new(entry, "tokens_per_byte", json_real(glot_tokens_per_byte(text->n_tokens, text->n_bytes)));
+        }
+        json_array_append_new(list, entry);
     }
     return list;
 }

@@ -147,6 +147,27 @@ static void test_company_does_not_matter(void **state)
     assert_memory_equal(&again.nll_nats, &once.nll_nats, sizeof once.nll_nats);
 }
 
+/* The interval is that of the documents' own scores, windows of one document together. */
+static void test_interval(void **state)
+{
+    (void)state;
+    glot_document_score each[N_DOCUMENTS];
+    glot_interval expected;
+    for (int d = 0; d < N_DOCUMENTS; d++)
+        each[d] = (glot_document_score){score(20, d, 1).nll_nats, documents[d].n_bytes};
+    OK(glot_bootstrap_bits_per_byte(&expected, each, N_DOCUMENTS, &err));
+    glot_text_score found = score(20, 0, N_DOCUMENTS), lone = score(20, 0, 1);
+    assert_close(found.interval.low, expected.low);
+    assert_close(found.interval.high, expected.high);
+    assert_true(found.interval.low < found.bits_per_byte && found.bits_per_byte < found.interval.high);
+    json_t *with = glot_text_score_json(&found), *without = glot_text_score_json(&lone);
+    assert_true(json_real_value(json_object_get(with, "bits_per_byte_low")) == found.interval.low);
+    assert_true(json_real_value(json_object_get(with, "bits_per_byte_high")) == found.interval.high);
+    assert_null(json_object_get(without, "bits_per_byte_low"));
+    json_decref(with);
+    json_decref(without);
+}
+
 /* Token by token the same bits come out; a document of two windows is refused. */
 static void test_token_by_token(void **state)
 {
@@ -283,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_plain_loop),
         cmocka_unit_test(test_what_begins_a_window),
         cmocka_unit_test(test_company_does_not_matter),
+        cmocka_unit_test(test_interval),
         cmocka_unit_test(test_token_by_token),
         cmocka_unit_test(test_nothing_to_score),
         cmocka_unit_test(test_lengths_out_of_range),
