@@ -143,7 +143,8 @@ static glot_status set_choice(value *v, const char *text, glot_error *err)
             return GLOT_OK;
         }
     }
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' is '%s', expected one of %s", v->row->name, text, v->row->value);
+    char name[96];
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected one of %s", spelled(v->row, name), text, v->row->value);
 }
 
 static glot_status add_word(value *v, const char *word, glot_error *err)

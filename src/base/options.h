@@ -86,7 +86,7 @@ void glot_texts_free(glot_text_files *texts, size_t n);
 
 /* The help of one command: usage line, `summary`, arguments, options by group. */
 void glot_options_help(glot_str *out, const char *command, const char *summary, const glot_option *const *tables);
-/* The usage line's words behind the command: "MODEL [FILE...]". */
+/* The usage line's words behind the command, a space before each: " MODEL [FILE...]". */
 void glot_options_usage(glot_str *out, const glot_option *const *tables);
 /* "--length N": an option as it is written. */
 void glot_option_form(glot_str *out, const glot_option *row);

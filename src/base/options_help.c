@@ -36,17 +36,14 @@ void glot_option_form(glot_str *out, const glot_option *row)
 /* An option that must be given stands in the usage line; the others are "[options]". */
 void glot_options_usage(glot_str *out, const glot_option *const *tables)
 {
-    const char *space = "";
     for (size_t t = 0; tables[t]; t++)
         for (const glot_option *row = tables[t]; row->name; row++) {
             if (!row->is_argument && !row->is_required)
                 continue;
-            glot_str_puts(out, space);
-            glot_str_puts(out, row->is_required ? "" : "[");
+            glot_str_puts(out, row->is_required ? " " : " [");
             glot_option_form(out, row);
             glot_str_puts(out, row->is_argument && repeats(row) ? "..." : "");
             glot_str_puts(out, row->is_required ? "" : "]");
-            space = " ";
         }
 }
 
@@ -148,9 +145,9 @@ static void put_group(glot_str *out, const glot_option *const *tables, const cha
 
 void glot_options_help(glot_str *out, const char *command, const char *summary, const glot_option *const *tables)
 {
-    glot_str_printf(out, "usage: glot %s ", command);
+    glot_str_printf(out, "usage: glot %s", command);
     glot_options_usage(out, tables);
-    glot_str_puts(out, out->length && out->data[out->length - 1] == ' ' ? "[options]\n\n" : " [options]\n\n");
+    glot_str_puts(out, " [options]\n\n");
     put_wrapped(out, summary, 0);
     for (size_t t = 0; tables[t]; t++)
         for (const glot_option *row = tables[t]; row->name; row++)

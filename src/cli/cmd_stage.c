@@ -20,7 +20,6 @@ static const glot_option first_rows[] = {
     {"out", .kind = GLOT_OPTION_STRING, .value = "DIR", .is_required = true, .help = "the run directory; the result is DIR/model"},
     {"fresh", .kind = GLOT_OPTION_FLAG, .help = "start over: delete the earlier run in DIR (only what glot wrote)"},
     {"seed", .kind = GLOT_OPTION_INT, .value = "N", .initial = "1", .help = "of the order of the text"},
-    {"dtype", .kind = GLOT_OPTION_CHOICE, .value = "float32|bf16", .initial = "float32", .help = "type of the matrix products"},
 };
 static const glot_option old_row = {"old", .kind = GLOT_OPTION_STRING, .value = "L,L", .is_required = true,
                                     .help = "which of the languages are old, separated by commas"};
@@ -35,9 +34,20 @@ static const glot_option own_rows[] = {
     {"exact-keep", .kind = GLOT_OPTION_STRING, .value = "SHARE", .help = "share of old documents that must never leave the exact path"},
 };
 
-static const struct option_key {
+/* Options that are a recipe's key under another name or in another place. */
+typedef struct option_key {
     const char *option, *key;
-} review_keys[] = {{"exact", "exact.mode"}, {"exact-keep", "exact.keep"}, {"gate-form", "gate.form"}, {"gate-coef", "gate.coef"}};
+    bool is_review; /* of review alone */
+} option_key;
+
+static const option_key option_keys[] = {
+    {"device", "device", false},
+    {"dtype", "dtype", false},
+    {"exact", "exact.mode", true},
+    {"exact-keep", "exact.keep", true},
+    {"gate-form", "gate.form", true},
+    {"gate-coef", "gate.coef", true},
+};
 
 static void add_row(stage_rows *s, size_t *n, const glot_option *row)
 {
@@ -166,10 +176,15 @@ static glot_status add_stage_keys(settings *s, const glot_args *a, glot_key_sect
     return GLOT_OK;
 }
 
-/* What an option says as the value of a recipe's key, where it is given. */
-static glot_status add_given(settings *s, const glot_args *a, const char *option, const char *key, glot_error *err)
+/* Each of option_keys as a setting; one that was not given has its default or says nothing. */
+static glot_status add_option_keys(settings *s, const glot_args *a, bool is_review, glot_error *err)
 {
-    return glot_args_given(a, option) ? add_setting(s, key, glot_args_string(a, option), false, err) : GLOT_OK;
+    for (size_t i = 0; i < sizeof option_keys / sizeof option_keys[0]; i++) {
+        const option_key *o = &option_keys[i];
+        if ((!o->is_review || is_review) && glot_args_string(a, o->option))
+            GLOT_TRY(add_setting(s, o->key, glot_args_string(a, o->option), false, err));
+    }
+    return GLOT_OK;
 }
 
 /* A number, or a list with or without its brackets. */
@@ -199,13 +214,11 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
     if (status == GLOT_OK)
         status = add_setting(&s, "eval.bits_per_byte", "false", false, err);
     if (status == GLOT_OK)
-        status = add_setting(&s, "dtype", glot_args_string(a, "dtype"), false, err);
-    if (status == GLOT_OK)
         status = add_languages(&s, a, is_review ? glot_args_string(a, "old") : "", err);
     if (status == GLOT_OK)
         status = add_stage_keys(&s, a, is_review ? GLOT_SECTION_REVIEW : GLOT_SECTION_TRAIN, is_review ? &review_rows : &train_rows, err);
-    for (size_t i = 0; i < sizeof review_keys / sizeof review_keys[0] && is_review && status == GLOT_OK; i++)
-        status = add_given(&s, a, review_keys[i].option, review_keys[i].key, err);
+    if (status == GLOT_OK)
+        status = add_option_keys(&s, a, is_review, err);
     if (status == GLOT_OK && is_review)
         status = add_gate_layers(&s, a, err);
     if (status == GLOT_OK)
@@ -221,6 +234,8 @@ static glot_status run_stage(const glot_cli *cli, glot_recipe_job job, glot_erro
     cli_job_view view;
     cli_job_view_init(&view, cli);
     glot_job_options options = {.job = job, .is_fresh = glot_args_flag(cli->args, "fresh"), .cancel = cli->cancel, .view = &view.view};
+    if (glot_args_given(cli->args, "language"))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language is for text that is read or written; here --text names the language of each file");
     GLOT_TRY(make_recipe(&recipe, cli, job, err));
     if (recipe->threads == 0)
         recipe->threads = cli->threads;
@@ -245,6 +260,6 @@ static glot_status run_review(const glot_cli *cli, glot_error *err)
 }
 
 const glot_command cmd_train = {"train", "stage 1 alone: train the new experts of an expanded model", train_rows.rows,
-                                CLI_HAS_JSON | CLI_STOPS_SAVED, run_train};
+                                CLI_HAS_JSON | CLI_HAS_MODEL | CLI_STOPS_SAVED, run_train};
 const glot_command cmd_review = {"review", "stage 2 alone: review the routers with some old text", review_rows.rows,
-                                 CLI_HAS_JSON | CLI_STOPS_SAVED, run_review};
+                                 CLI_HAS_JSON | CLI_HAS_MODEL | CLI_STOPS_SAVED, run_review};

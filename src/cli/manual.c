@@ -58,7 +58,7 @@ static void markdown_command(glot_str *out, const glot_command *command)
 {
     const glot_option *tables[CLI_MAX_TABLES];
     cli_tables(tables, command);
-    glot_str_printf(out, "\n## glot %s\n\n%s.\n\n    glot %s ", command->name, command->summary, command->name);
+    glot_str_printf(out, "\n## glot %s\n\n%s.\n\n    glot %s", command->name, command->summary, command->name);
     glot_options_usage(out, tables);
     glot_str_puts(out, " [options]\n\n| option | meaning | range, unit, default |\n| --- | --- | --- |\n");
     for (size_t t = 0; tables[t + 1]; t++) /* the last table is common to all commands */
@@ -135,7 +135,7 @@ static void man_command(glot_str *out, const glot_command *command)
     glot_str usage = {0};
     cli_tables(tables, command);
     glot_options_usage(&usage, tables);
-    glot_str_printf(out, ".SS glot %s ", command->name);
+    glot_str_printf(out, ".SS glot %s", command->name);
     man_text(out, usage.data ? usage.data : "");
     glot_str_puts(out, "\n");
     man_text(out, command->summary);

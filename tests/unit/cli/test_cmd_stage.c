@@ -96,8 +96,8 @@ static void test_number_of_gates(void **state)
 static void expect_refused(glot_run run, int exit_code, const char *sentence)
 {
     assert_int_equal(run.exit_code, exit_code);
-    if (!strstr(run.err, sentence))
-        fail_msg("got '%s'", run.err);
+    if (!run.err || !strstr(run.err, sentence))
+        fail_msg("got '%s'", run.err ? run.err : "");
     run_release(&run);
 }
 
@@ -109,10 +109,22 @@ static void test_bad_gates(void **state)
     expect_refused(review(state, "d", "2", "causal", "much"), 2, "'gate.coef'");
 }
 
+/* `--device` and `--dtype` are as everywhere where a model runs; which language a text is in, --text says. */
+static void test_model_options(void **state)
+{
+    const char *up = in_folder(state, "up"), *text = text_of(state, "el"), *run = in_folder(state, "d");
+    expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--language", "el"), 2, "--text names the language");
+    expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--device", "cuda"), 2, "'device'");
+    expect_refused(run_glot(state, "bench", "walk"), 2, "the argument WORK is 'walk', expected one of train|");
+    assert_false(glot_path_exists(run));
+    expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--device", "cpu", "--dtype", "bf16", "--steps", "1",
+                            "--length", "8", "--batch", "1", "--quiet"), 0, "");
+}
+
 int main(void)
 {
 #define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, make_model, remove_folder)
     const struct CMUnitTest tests[] = {WITH_MODEL(test_gate_list), WITH_MODEL(test_one_gate), WITH_MODEL(test_number_of_gates),
-                                       WITH_MODEL(test_bad_gates)};
+                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_model_options)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
