@@ -36,22 +36,21 @@ double glot_progress_eta(const glot_progress *p)
     return (double)left * p->recent_seconds / p->recent_steps;
 }
 
-void glot_progress_line(const glot_progress *p, const char *middle, glot_str *out)
+void glot_progress_line(const glot_progress *p, const char *rest, glot_str *out)
 {
     glot_str_printf(out, "%s %" PRIu64, p->name, p->done);
-    if (p->total)
+    if (p->total) {
+        char eta[32];
+        glot_duration_text(glot_progress_eta(p), eta);
         glot_str_printf(out, "/%" PRIu64 " (%.0f%%)", p->total, floor(100.0 * (double)p->done / (double)p->total));
-    if (middle)
-        glot_str_printf(out, "  %s", middle);
+        glot_str_printf(out, "  eta %s", eta);
+    }
     if (p->unit && p->recent_seconds > 0) {
         double rate = glot_progress_rate(p);
         glot_str_printf(out, "  %s %.*f", p->unit, rate < 10 ? 1 : 0, rate);
     }
-    if (p->total) {
-        char eta[32];
-        glot_duration_text(glot_progress_eta(p), eta);
-        glot_str_printf(out, "  eta %s", eta);
-    }
+    if (rest)
+        glot_str_printf(out, "  %s", rest);
 }
 
 void glot_duration_text(double seconds, char text[32])

@@ -5,7 +5,7 @@
  *
  *     glot_progress p = glot_progress_begin("train", "tok/s", 0, 40, now);
  *     glot_progress_add(&p, 1, 2048, now);
- *     glot_progress_line(&p, "loss 2.314", &line);     "train 1/40 (2%)  loss 2.314  tok/s 152  eta 5:12"
+ *     glot_progress_line(&p, "loss 2.314", &line);     "train 1/40 (2%)  eta 5:12  tok/s 152  loss 2.314"
  */
 #ifndef GLOT_BASE_PROGRESS_H
 #define GLOT_BASE_PROGRESS_H
@@ -28,8 +28,9 @@ void glot_progress_add(glot_progress *p, uint64_t steps, double units, double no
 double glot_progress_rate(const glot_progress *p);
 /* Seconds until done; negative: not known. */
 double glot_progress_eta(const glot_progress *p);
-/* The line, without a newline, appended; `middle` (NULL: nothing) comes after the counter. */
-void glot_progress_line(const glot_progress *p, const char *middle, glot_str *out);
+/* The line, without a newline, appended: fields that two spaces part, what matters most first, so that a narrow terminal can leave
+ * out the last ones. `rest` (NULL: nothing) holds further fields. */
+void glot_progress_line(const glot_progress *p, const char *rest, glot_str *out);
 
 /* Seconds as "0:07", "5:12", "1:02:03", "2d 03:04"; negative or not finite: "?". */
 void glot_duration_text(double seconds, char text[32]);

@@ -76,9 +76,11 @@ glot_status cli_flush(glot_error *err);
 /* Standard error. Sets the library's log sink too. */
 void cli_terminal_init(bool is_quiet, bool is_verbose);
 void cli_error(const glot_error *err, bool is_verbose);
-/* Shows where long work is: on a terminal one line that is written over, at most twice a second; elsewhere a line every ten
- * seconds. `is_last` is always shown and stays. Nothing with --quiet. */
-void cli_progress(const glot_progress *p, const char *middle, bool is_last);
+/* A line of text, without its newline, that tells a person how the work goes. Nothing with --quiet. */
+void cli_note(const char *text);
+/* Shows where long work is: on a terminal one line that is written over, at most twice a second, with as many of its fields as fit
+ * (`rest`: the last ones); elsewhere a line every ten seconds. `is_last` is always shown and stays. Nothing with --quiet. */
+void cli_progress(const glot_progress *p, const char *rest, bool is_last);
 /* Seconds of a clock that only goes forward. */
 double cli_now(void);
 

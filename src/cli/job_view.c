@@ -6,22 +6,31 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Shows the text and releases it; nothing where memory has ended. */
+static void note(glot_str *text)
+{
+    if (text->data && !text->failed)
+        cli_note(text->data);
+    glot_str_release(text);
+}
+
 static void on_begin(void *user, const char *step, const char *what)
 {
     cli_job_view *v = user;
+    glot_str line = {0};
     v->has_progress = false;
-    if (!v->is_quiet)
-        fprintf(stderr, "== %s: %s\n", step, what);
+    glot_str_printf(&line, "== %s: %s", step, what);
+    note(&line);
 }
 
 static void on_plan(void *user, const glot_plan *plan)
 {
-    cli_job_view *v = user;
     glot_str text = {0};
+    (void)user;
     glot_plan_text(plan, &text);
-    if (!v->is_quiet && text.data && !text.failed)
-        fputs(text.data, stderr);
-    glot_str_release(&text);
+    if (text.length && text.data[text.length - 1] == '\n')
+        text.data[text.length - 1] = '\0';
+    note(&text);
 }
 
 static void on_step(void *user, const glot_step_report *r)
@@ -57,33 +66,33 @@ static double bits_of(const json_t *scores, const char *language)
 
 static void on_scores(void *user, const char *when, const json_t *scores, const json_t *before)
 {
-    cli_job_view *v = user;
+    glot_str line = {0};
     const char *language;
     json_t *score;
-    if (v->is_quiet)
-        return;
-    fprintf(stderr, "   %s: bits per byte", when);
+    (void)user;
+    glot_str_printf(&line, "   %s: bits per byte", when);
     json_object_foreach((json_t *)(uintptr_t)scores, language, score)
     {
         double bits = bits_of(scores, language), base = bits_of(before, language);
-        fprintf(stderr, "  %s %.4f", language, bits);
+        glot_str_printf(&line, "  %s %.4f", language, bits);
         if (before && !isnan(base))
-            fprintf(stderr, " (%.3f of base)", bits / base);
+            glot_str_printf(&line, " (%.3f of base)", bits / base);
     }
-    fprintf(stderr, "\n");
+    note(&line);
 }
 
 static void on_checkpoint(void *user, const char *path)
 {
-    cli_job_view *v = user;
-    if (!v->is_quiet)
-        fprintf(stderr, "   saved %s\n", path);
+    glot_str line = {0};
+    (void)user;
+    glot_str_printf(&line, "   saved %s", path);
+    note(&line);
 }
 
-void cli_job_view_init(cli_job_view *v, const glot_cli *cli)
+void cli_job_view_init(cli_job_view *v)
 {
-    *v = (cli_job_view){.is_quiet = cli->is_quiet};
-    v->view = (glot_job_view){.user = v, .on_begin = on_begin, .on_plan = on_plan, .on_step = on_step, .on_scores = on_scores, .on_checkpoint = on_checkpoint};
+    *v = (cli_job_view){.view = {.user = v, .on_begin = on_begin, .on_plan = on_plan, .on_step = on_step,
+                                 .on_scores = on_scores, .on_checkpoint = on_checkpoint}};
 }
 
 /* ---- the summary ---- */

@@ -7,13 +7,11 @@
 
 typedef struct cli_job_view {
     glot_job_view view; /* to be handed to the job */
-    bool is_quiet;
     glot_progress progress;
-    bool has_progress;
-    const char *phase;
+    bool has_progress; /* false: the next step begins one */
 } cli_job_view;
 
-void cli_job_view_init(cli_job_view *v, const glot_cli *cli);
+void cli_job_view_init(cli_job_view *v);
 /* `glot plan` and `expand --dry-run`: the plan of a recipe, on standard output. */
 glot_status cli_print_plan(const glot_cli *cli, const glot_recipe *recipe, glot_error *err);
 /* The table of scores and the samples of a finished job, on standard output. */

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "tensor/backend.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,10 +69,12 @@ static glot_cancel cancel;
 static void on_signal(int number)
 {
     static const char note[] = "\nstopping; once more to stop at once\n";
+    int error = errno; /* of what was interrupted */
     cancel.requested = 1;
     signal(number, SIG_DFL);
     ssize_t ignored = write(STDERR_FILENO, note, sizeof note - 1);
     (void)ignored;
+    errno = error;
 }
 
 void cli_catch_signals(void)
@@ -138,6 +141,8 @@ static int run_command(const glot_command *command, int n_words, const char *con
     }
     if (status != GLOT_OK)
         cli_error(&err, is_verbose);
+    if (status == GLOT_CANCELLED && (command->has & CLI_STOPS_SAVED))
+        cli_note("the same command goes on from here");
     glot_args_free(args);
     return glot_status_exit_code(status);
 }

@@ -31,7 +31,22 @@ double cli_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* A progress line makes way for other text, on standard output too: both may be the same terminal. The lock is held. */
+static void clear_line(void)
+{
+    if (terminal.is_line_open)
+        fputs("\r\033[K", stderr);
+    terminal.is_line_open = false;
+}
+
 /* Standard output. */
+
+static void make_way(void)
+{
+    pthread_mutex_lock(&terminal.lock);
+    clear_line();
+    pthread_mutex_unlock(&terminal.lock);
+}
 
 static glot_status output_failed(glot_error *err)
 {
@@ -47,12 +62,14 @@ static glot_status output_failed(glot_error *err)
 
 glot_status cli_write(const void *bytes, size_t n, glot_error *err)
 {
+    make_way();
     return fwrite(bytes, 1, n, stdout) == n ? GLOT_OK : output_failed(err);
 }
 
 glot_status cli_printf(glot_error *err, const char *format, ...)
 {
     va_list args;
+    make_way();
     va_start(args, format);
     int n = vprintf(format, args);
     va_end(args);
@@ -81,12 +98,11 @@ glot_status cli_flush(glot_error *err)
 static void put_line(int color, const char *label, const char *message)
 {
     pthread_mutex_lock(&terminal.lock);
-    const char *clear = terminal.is_line_open ? "\r\033[K" : "";
+    clear_line();
     if (terminal.has_color && color)
-        fprintf(stderr, "%s\033[%dm%s\033[0m%s\n", clear, color, label, message);
+        fprintf(stderr, "\033[%dm%s\033[0m%s\n", color, label, message);
     else
-        fprintf(stderr, "%s%s%s\n", clear, label, message);
-    terminal.is_line_open = false;
+        fprintf(stderr, "%s%s\n", label, message);
     pthread_mutex_unlock(&terminal.lock);
 }
 
@@ -115,11 +131,19 @@ void cli_terminal_init(bool is_quiet, bool is_verbose)
 void cli_error(const glot_error *err, bool is_verbose)
 {
     fflush(stdout);
-    bool is_stop = err->status == GLOT_CANCELLED;
     const char *message = err->message[0] ? err->message : glot_status_text(err->status);
-    put_line(is_stop ? 33 : 31, is_stop ? "stopped: " : "error: ", message);
+    if (err->status == GLOT_CANCELLED)
+        put_line(33, message, "");
+    else
+        put_line(31, "error: ", message);
     if (is_verbose && err->where)
         fprintf(stderr, "  %s at %s:%d\n", glot_status_name(err->status), err->where, err->line);
+}
+
+void cli_note(const char *text)
+{
+    if (!terminal.is_quiet)
+        put_line(0, "", text);
 }
 
 static size_t terminal_width(void)
@@ -128,26 +152,46 @@ static size_t terminal_width(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-void cli_progress(const glot_progress *p, const char *middle, bool is_last)
+/* Bytes of `line` to show in `width` columns: all of it, or without its last fields, or (a single one is too long) what there is
+ * room for. The text is ASCII but for a name at its start, which may be cut sooner than it would have to. */
+static size_t fitting_bytes(const char *line, size_t width)
+{
+    size_t n = strlen(line), fits = 0;
+    if (n <= width)
+        return n;
+    for (size_t i = 1; i <= width; i++)
+        if (line[i] == ' ' && line[i + 1] == ' ')
+            fits = i;
+    if (fits)
+        return fits;
+    for (fits = width; fits && ((unsigned char)line[fits] & 0xC0) == 0x80; fits--) /* not inside a character */
+        ;
+    return fits;
+}
+
+/* The lock is held. */
+static void put_progress(const char *line, bool is_last)
+{
+    size_t n = terminal.is_terminal ? fitting_bytes(line, terminal_width() - 1) : strlen(line);
+    bool stays = is_last || !terminal.is_terminal;
+    clear_line();
+    fprintf(stderr, "%.*s%s", (int)n, line, stays ? "\n" : "");
+    terminal.is_line_open = !stays;
+    fflush(stderr);
+}
+
+void cli_progress(const glot_progress *p, const char *rest, bool is_last)
 {
     double now = cli_now();
     double wait = terminal.is_terminal ? TERMINAL_SECONDS : LOG_SECONDS;
     if (terminal.is_quiet || (!is_last && now - terminal.last_shown < wait))
         return;
     glot_str line = {0};
-    glot_progress_line(p, middle, &line);
+    glot_progress_line(p, rest, &line);
     pthread_mutex_lock(&terminal.lock);
     terminal.last_shown = now;
-    if (line.failed) {
-        terminal.is_line_open = false;
-    } else if (terminal.is_terminal && !is_last) {
-        fprintf(stderr, "\r\033[K%.*s", (int)(terminal_width() - 1), line.data);
-        terminal.is_line_open = true;
-    } else {
-        fprintf(stderr, "%s%s\n", terminal.is_line_open ? "\r\033[K" : "", line.data);
-        terminal.is_line_open = false;
-    }
-    fflush(stderr);
+    if (!line.failed)
+        put_progress(line.data, is_last);
     pthread_mutex_unlock(&terminal.lock);
     glot_str_release(&line);
 }

@@ -31,7 +31,7 @@ double glot_job_now(void)
 glot_status glot_job_check_cancel(const glot_job *job, glot_error *err)
 {
     if (glot_cancelled(job->options->cancel))
-        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped; the same command goes on from here");
+        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped between two pieces of work");
     return GLOT_OK;
 }
 

@@ -33,7 +33,7 @@ static void test_line(void **state)
         glot_progress_add(&p, 1, 1520, 10.0 * i);
     glot_str_reset(&line);
     glot_progress_line(&p, "loss 2.314", &line);
-    assert_string_equal(line.data, "train 12/40 (30%)  loss 2.314  tok/s 152  eta 4:40");
+    assert_string_equal(line.data, "train 12/40 (30%)  eta 4:40  tok/s 152  loss 2.314");
     glot_progress_add(&p, 27, 1, 190);
     glot_str_reset(&line);
     glot_progress_line(&p, NULL, &line);
