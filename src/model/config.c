@@ -129,6 +129,11 @@ static glot_status check_experts(const glot_model_config *c, int layer, const ch
                              "'%s': expert %d of layer %d belongs to group %d; expert 0 belongs to group 0, "
                              "the others to groups 1 to %d",
                              path, e, layer, c->expert_group[layer][e], c->n_groups - 1);
+    for (int e = 1; e < c->n_experts[layer]; e++) /* the LPR loss of a group counts the experts up to it */
+        if (c->expert_group[layer][e] < c->expert_group[layer][e - 1])
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "'%s': expert %d of layer %d belongs to group %d, but the one before it to group %d; groups follow one another",
+                             path, e, layer, c->expert_group[layer][e], c->expert_group[layer][e - 1]);
     return GLOT_OK;
 }
 

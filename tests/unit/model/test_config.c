@@ -414,6 +414,8 @@ static void test_expansion_refused(void **state)
         {"glot", GLOT(GROUPS ", \"expert_group\": [[0], [0, 1, 0], [0, 1]]"), GLOT_BAD_VALUE,
          "'m/config.json': expert 2 of layer 1 belongs to group 0; expert 0 belongs to group 0, the others "
          "to groups 1 to 1"},
+        {"glot", GLOT(COUNTS ", \"groups\": [[], [], []], \"expert_group\": [[0], [0, 2, 1], [0, 1]]"), GLOT_BAD_VALUE,
+         "'m/config.json': expert 2 of layer 1 belongs to group 1, but the one before it to group 2; groups follow one another"},
         {"glot", EXPANSION(", \"gate\": {\"layers\": 3}"), GLOT_BAD_FORMAT,
          "'m/config.json': key 'glot.gate.layers' is not a list of at most 512 layers"},
         {"glot", EXPANSION(", \"gate\": {\"layers\": [0]}"), GLOT_BAD_VALUE,
@@ -430,6 +432,12 @@ static void test_expansion_refused(void **state)
          "'m/config.json': key 'threshold' is missing"},
         {"glot", EXPANSION(", \"base_sha256\": \"xyz\""), GLOT_BAD_VALUE,
          "'m/config.json': key 'glot.base_sha256' is not 64 hexadecimal digits"},
+        {"glot", EXPANSION(", \"added_sha256\": [\"\", \"\"]"), GLOT_BAD_VALUE,
+         "'m/config.json': key 'glot.added_sha256' has 2 entries, expected one for each of 1 added groups"},
+        {"glot", EXPANSION(", \"added_sha256\": [\"00\"]"), GLOT_BAD_VALUE,
+         "'m/config.json': key 'glot.added_sha256' is not 64 hexadecimal digits"},
+        {"glot", EXPANSION(", \"added_sha256\": [7]"), GLOT_BAD_VALUE,
+         "'m/config.json': key 'glot.added_sha256' is not 64 hexadecimal digits"},
     };
     (void)state;
     refuse_all(cases, sizeof cases / sizeof cases[0]);
@@ -448,6 +456,9 @@ static bool same_config(const glot_model_config *a, const glot_model_config *b)
     return is_same && memcmp(&x, &y, sizeof x) == 0;
 }
 
+#define DIGITS16 "0123456789abcdef"
+#define DIGITS64 DIGITS16 DIGITS16 DIGITS16 DIGITS16
+
 /* What is written is read back as the same configuration, over the base's config.json and without one. */
 static void test_round_trip(void **state)
 {
@@ -465,7 +476,8 @@ static void test_round_trip(void **state)
         {"qwen3", "{\"head_dim\": 10}"},
         {"glot", EXPANSION("")},
         {"glot",
-         EXPANSION(", \"gate\": {\"layers\": [1]}, \"exact\": {\"mode\": \"tokens\", \"threshold\": 0.1}")}};
+         EXPANSION(", \"gate\": {\"layers\": [1]}, \"exact\": {\"mode\": \"tokens\", \"threshold\": 0.1}")},
+        {"glot", EXPANSION(", \"added_sha256\": [\"" DIGITS64 "\"]")}};
     (void)state;
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
         glot_error err = {0};
