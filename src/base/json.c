@@ -146,3 +146,11 @@ char *glot_json_dump(const json_t *value, int indent)
     size_t shape = indent > 0 ? JSON_INDENT((size_t)indent) : 0;
     return json_dumps(value, shape | JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS));
 }
+
+json_t *glot_json_ints(const int32_t *values, int64_t n)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < n; i++)
+        json_array_append_new(list, json_integer(values[i]));
+    return list;
+}

@@ -27,4 +27,7 @@ glot_status glot_json_get_string_opt(const json_t *o, const char *key, const cha
 /* One document as text: reals with 17 digits, keys in insertion order; indent 0 is one line. The caller frees with free(). NULL
  * where memory ends. */
 char *glot_json_dump(const json_t *value, int indent);
+
+/* [values[0], ..., values[n - 1]]; new reference. */
+json_t *glot_json_ints(const int32_t *values, int64_t n);
 #endif

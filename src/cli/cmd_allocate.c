@@ -46,23 +46,6 @@ static glot_status budget_of(glot_budget *budget, const glot_args *a, const glot
     return GLOT_OK;
 }
 
-static json_t *counts_json(const int32_t *counts, int64_t n)
-{
-    json_t *list = json_array();
-    for (int64_t l = 0; l < n; l++)
-        json_array_append_new(list, json_integer(counts[l]));
-    return list;
-}
-
-static json_t *allocation_json(const glot_allocation *a, const char *format)
-{
-    json_t *o = json_pack("{s:o, s:I, s:I, s:f}", "experts", counts_json(a->n_experts, a->n_layers), "total", (json_int_t)a->total, "new",
-                          (json_int_t)a->n_new, "delta", a->delta);
-    if (a->is_fitted)
-        json_object_update_new(o, json_pack("{s:s, s:o}", "for", format, "asked", counts_json(a->asked, a->n_layers)));
-    return o;
-}
-
 static glot_status print_table(const glot_allocation *a, const glot_layer_similarity *s, const glot_layout_format *format, glot_error *err)
 {
     GLOT_TRY(cli_printf(err, "%5s %9s %8s %5s\n", "layer", "S", "experts", "new"));
@@ -86,6 +69,17 @@ static glot_status read_similarity(glot_layer_similarity *s, const char *path, g
     return status;
 }
 
+/* What is wrong with the similarities is told with their file. */
+static glot_status allocate_by(glot_allocation *a, const glot_layer_similarity *s, const glot_budget *budget, const char *path, glot_error *err)
+{
+    glot_error problem = {0};
+    glot_status status = glot_allocate(a, s->s, s->n_experts, s->n_layers, budget, &problem);
+    if (status == GLOT_OK)
+        return GLOT_OK;
+    bool is_file_bad = status == GLOT_BAD_VALUE;
+    return is_file_bad ? GLOT_FAIL(err, status, "'%s': %s", path, problem.message) : GLOT_FAIL(err, status, "%s", problem.message);
+}
+
 static glot_status allocate(const glot_cli *cli, const glot_model *model, glot_error *err)
 {
     const char *path = glot_args_string(cli->args, "similarity"), *name = glot_args_string(cli->args, "for");
@@ -98,9 +92,9 @@ static glot_status allocate(const glot_cli *cli, const glot_model *model, glot_e
     if (model)
         GLOT_TRY(glot_layer_similarity_check(&s, model, path, err));
     GLOT_TRY(budget_of(&budget, cli->args, model, err));
-    GLOT_TRY(glot_allocate(&a, s.s, s.n_experts, s.n_layers, &budget, err));
+    GLOT_TRY(allocate_by(&a, &s, &budget, path, err));
     GLOT_TRY(glot_allocation_fit(&a, format, s.s, s.n_experts, err));
-    return cli->is_json ? cli_json(allocation_json(&a, format->name), err) : print_table(&a, &s, format, err);
+    return cli->is_json ? cli_json(glot_allocation_json(&a, format), err) : print_table(&a, &s, format, err);
 }
 
 static glot_status run(const glot_cli *cli, glot_error *err)

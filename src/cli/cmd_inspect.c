@@ -110,14 +110,6 @@ static glot_status put_tensors(inspection *in, const void *file, tensor_at *at, 
 
 /* Models. */
 
-static json_t *experts_json(const glot_model_config *c)
-{
-    json_t *list = json_array();
-    for (int64_t l = 0; l < c->n_layers; l++)
-        json_array_append_new(list, json_integer(c->n_experts[l]));
-    return list;
-}
-
 /* Experts of each layer that a group brought. */
 static json_t *group_experts_json(const glot_model_config *c, int group)
 {
@@ -162,7 +154,7 @@ static void put_config(inspection *in, const glot_model_config *c)
     put(in, "expanded", json_boolean(c->is_expanded));
     if (!c->is_expanded)
         return;
-    put(in, "experts", experts_json(c));
+    put(in, "experts", glot_json_ints(c->n_experts, c->n_layers));
     put_int(in, "experts_per_token", c->top_k);
     put(in, "language_groups", groups_json(c));
     put(in, "experts_by_group", experts_by_group_json(c));

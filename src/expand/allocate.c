@@ -29,7 +29,7 @@ static glot_status shares_of(double *shares, const double *s, int64_t n, glot_er
     return GLOT_OK;
 }
 
-static void sum_up(glot_allocation *a, const int32_t *existing)
+void glot_allocation_sum(glot_allocation *a, const int32_t *existing)
 {
     a->total = a->n_new = 0;
     for (int64_t l = 0; l < a->n_layers; l++) {
@@ -69,7 +69,7 @@ static glot_status set_counts(glot_allocation *a, const int64_t *counts, const i
                              total, GLOT_MAX_EXPERTS);
         a->n_experts[l] = (int32_t)total;
     }
-    sum_up(a, existing);
+    glot_allocation_sum(a, existing);
     return GLOT_OK;
 }
 
@@ -296,6 +296,15 @@ glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *fo
     if (!fits)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s holds %s: that takes at least %" PRId64 " new experts, and the budget gives %" PRId64, format->name,
                          format->holds, least_uniform(&f), f.n_new);
-    sum_up(a, existing);
+    glot_allocation_sum(a, existing);
     return GLOT_OK;
+}
+
+json_t *glot_allocation_json(const glot_allocation *a, const glot_layout_format *format)
+{
+    json_t *o = json_pack("{s:o, s:I, s:I, s:f}", "experts", glot_json_ints(a->n_experts, a->n_layers), "total", (json_int_t)a->total, "new",
+                          (json_int_t)a->n_new, "delta", a->delta);
+    if (a->is_fitted)
+        json_object_update_new(o, json_pack("{s:s, s:o}", "for", format->name, "asked", glot_json_ints(a->asked, a->n_layers)));
+    return o;
 }

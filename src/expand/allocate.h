@@ -10,6 +10,7 @@
 #ifndef GLOT_EXPAND_ALLOCATE_H
 #define GLOT_EXPAND_ALLOCATE_H
 
+#include "base/json.h"
 #include "model/config.h"
 
 typedef struct glot_budget {
@@ -53,6 +54,11 @@ bool glot_layout_holds(const glot_layout_format *format, const int32_t *n_expert
  * the format allows it) the layers with the least similarity get a second expert and the others stay dense. GLOT_BAD_ARGUMENT, with the least
  * that could be, where nothing fits. */
 glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *format, const double *s, const int32_t *existing, glot_error *err);
+
+/* INTERFACES `glot allocate`: {"experts", "total", "new", "delta"}, and where it was made to fit a format "for" and "asked". New reference. */
+json_t *glot_allocation_json(const glot_allocation *a, const glot_layout_format *format);
+/* total and n_new out of n_experts. */
+void glot_allocation_sum(glot_allocation *a, const int32_t *existing);
 
 /* Bytes of one new expert of a model as it is trained: float32. */
 uint64_t glot_expert_bytes(const glot_model_config *c);

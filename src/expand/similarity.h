@@ -59,11 +59,11 @@ glot_status glot_similarity_to_json(json_t **out, const glot_similarity *s, cons
 typedef struct glot_layer_similarity {
     char model_sha256[65];              /* "" not known: a plain list */
     int64_t n_layers;
-    double s[GLOT_MAX_LAYERS];          /* positive */
+    double s[GLOT_MAX_LAYERS];          /* finite; an allocation wants them positive */
     int32_t n_experts[GLOT_MAX_LAYERS]; /* when it was measured; 1 each for a plain list */
 } glot_layer_similarity;
 
-/* From what to_json made, or from a plain list of S. Whatever is missing, no number or not positive is refused with its place; `path` for messages. */
+/* From what to_json made, or from a plain list of S. Whatever is missing or no number is refused with its place; `path` for messages. */
 glot_status glot_layer_similarity_from_json(glot_layer_similarity *out, const json_t *root, const char *path, glot_error *err);
 /* GLOT_BAD_VALUE where it was measured on another model, or has another number of layers or experts; a plain list takes the model's experts over. */
 glot_status glot_layer_similarity_check(glot_layer_similarity *s, const glot_model *m, const char *path, glot_error *err);

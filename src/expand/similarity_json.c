@@ -51,9 +51,6 @@ static glot_status read_s(double *out, const json_t *value, size_t layer, const 
     if (!json_is_number(value))
         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': S of layer %zu is no number", path, layer);
     *out = json_number_value(value);
-    bool is_positive = *out > 0.0;
-    if (!is_positive)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': S of layer %zu is %g; experts can only be allocated to positive similarities", path, layer, *out);
     return GLOT_OK;
 }
 

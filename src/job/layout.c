@@ -1,5 +1,4 @@
 #include "job/layout.h"
-#include "expand/allocate.h"
 #include "expand/gates.h"
 
 #include <math.h>
@@ -32,56 +31,66 @@ static glot_status budget_of(glot_budget *out, const glot_recipe *r, const glot_
 }
 
 /* As many new experts as the budget can give, the first layers one more. A delta D gives fewer than D new ones, since ceil(x) - 1 < x. */
-static void spread(int32_t *n_experts, const glot_budget *budget, const glot_model_config *base)
+static void spread(glot_allocation *a, const glot_budget *budget, const glot_model_config *base)
 {
     double most = (double)GLOT_MAX_EXPERTS * (double)base->n_layers;
     int64_t n_new = budget->n_new ? budget->n_new : (int64_t)fmin(ceil(budget->delta), most);
     for (int64_t l = 0; l < base->n_layers; l++) {
         int64_t n = base->n_experts[l] + n_new / base->n_layers + (l < n_new % base->n_layers);
-        n_experts[l] = (int32_t)(n < GLOT_MAX_EXPERTS ? n : GLOT_MAX_EXPERTS);
+        a->n_experts[l] = (int32_t)(n < GLOT_MAX_EXPERTS ? n : GLOT_MAX_EXPERTS);
     }
 }
 
-static glot_status allocate(int32_t *n_experts, const glot_recipe *r, const glot_model_config *base, const double *s,
+static glot_status allocate(glot_allocation *a, const glot_recipe *r, const glot_model_config *base, const double *s,
                             const glot_layout_format *format, glot_error *err)
 {
     glot_budget budget;
-    glot_allocation a;
     glot_error problem = {0};
     GLOT_TRY(budget_of(&budget, r, base, err));
     if (!s) {
-        spread(n_experts, &budget, base);
+        spread(a, &budget, base);
         return GLOT_OK;
     }
-    glot_status status = glot_allocate(&a, s, base->n_experts, base->n_layers, &budget, &problem);
+    glot_status status = glot_allocate(a, s, base->n_experts, base->n_layers, &budget, &problem);
     if (status == GLOT_OK)
-        status = glot_allocation_fit(&a, format, s, base->n_experts, &problem);
+        status = glot_allocation_fit(a, format, s, base->n_experts, &problem);
     if (status != GLOT_OK)
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, budget_key(r), err, "cannot be met: %s", problem.message);
-    for (int64_t l = 0; l < base->n_layers; l++)
-        n_experts[l] = a.n_experts[l];
     return GLOT_OK;
 }
 
-glot_status glot_recipe_layout(int32_t *n_experts, const glot_recipe *r, const glot_model_config *base, const double *s, glot_error *err)
+/* One count for every layer, or the list's. */
+static glot_status take_counts(glot_allocation *a, const glot_recipe *r, const glot_model_config *base, const glot_layout_format *format,
+                               glot_error *err)
 {
     bool is_listed = r->experts.allocation == GLOT_RECIPE_AS_LISTED;
-    const glot_layout_format *format = NULL;
-    if (r->job != GLOT_JOB_EXPAND) {
-        memcpy(n_experts, base->n_experts, (size_t)base->n_layers * sizeof *n_experts);
-        return GLOT_OK;
-    }
-    GLOT_TRY(glot_layout_find(&format, r->experts.format ? r->experts.format : "hf", err));
-    if (glot_recipe_is_layerwise(r))
-        return allocate(n_experts, r, base, s, format, err);
     if (is_listed && (int64_t)r->experts.list.n != base->n_layers)
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "list", err, "has %zu numbers, but the base has %" PRId64 " layers",
                                 r->experts.list.n, base->n_layers);
     for (int64_t l = 0; l < base->n_layers; l++)
-        n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
-    if (!glot_layout_holds(format, n_experts, base->n_layers))
+        a->n_experts[l] = (int32_t)(is_listed ? r->experts.list.items[l] : r->experts.per_layer);
+    if (!glot_layout_holds(format, a->n_experts, base->n_layers))
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "for", err, "is %s, which holds %s; experts.list asks for another layout",
                                 format->name, format->holds);
+    return GLOT_OK;
+}
+
+glot_status glot_recipe_format(const glot_layout_format **out, const glot_recipe *r, glot_error *err)
+{
+    return glot_layout_find(out, r->experts.format ? r->experts.format : "hf", err);
+}
+
+glot_status glot_recipe_layout(glot_allocation *out, const glot_recipe *r, const glot_model_config *base, const double *s, glot_error *err)
+{
+    const glot_layout_format *format = NULL;
+    *out = (glot_allocation){.n_layers = base->n_layers};
+    if (r->job != GLOT_JOB_EXPAND) {
+        memcpy(out->n_experts, base->n_experts, sizeof out->n_experts);
+    } else {
+        GLOT_TRY(glot_recipe_format(&format, r, err));
+        GLOT_TRY(glot_recipe_is_layerwise(r) ? allocate(out, r, base, s, format, err) : take_counts(out, r, base, format, err));
+    }
+    glot_allocation_sum(out, base->n_experts);
     return GLOT_OK;
 }
 

@@ -25,14 +25,15 @@ enum { DENSITY_TOKENS = 16384 };
 /* ---- the expanded model's configuration ---- */
 
 /* The shape that the base will have; names of the new group's languages are left out. */
-static glot_status expanded_config(glot_model_config *c, const glot_recipe *r, const glot_model *model, const double *similarity,
-                                   glot_error *err)
+static glot_status expanded_config(glot_model_config *c, glot_allocation *layout, const glot_recipe *r, const glot_model *model,
+                                   const double *similarity, glot_error *err)
 {
     const glot_model_config *base = &model->config;
     int newest = base->is_expanded ? base->n_groups : 1;
     bool grows = false;
     *c = *base;
-    GLOT_TRY(glot_recipe_layout(c->n_experts, r, base, similarity, err));
+    GLOT_TRY(glot_recipe_layout(layout, r, base, similarity, err));
+    memcpy(c->n_experts, layout->n_experts, sizeof c->n_experts);
     for (int64_t l = 0; l < c->n_layers; l++)
         for (int e = base->n_experts[l]; e < c->n_experts[l]; e++) {
             c->expert_group[l][e] = (uint8_t)newest;
@@ -171,8 +172,10 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     glot_plan p = {0};
     glot_model shadow = *model; /* the same backend and parameters, the expanded shape */
     glot_cost cost;
-    GLOT_TRY(expanded_config(&shadow.config, r, model, similarity, err));
-    p.is_layout_open = glot_recipe_is_layerwise(r) && !similarity && !model->config.is_expanded;
+    GLOT_TRY(expanded_config(&shadow.config, &p.layout, r, model, similarity, err));
+    GLOT_TRY(glot_recipe_format(&p.format, r, err));
+    p.is_layerwise = glot_recipe_is_layerwise(r);
+    p.is_layout_open = p.is_layerwise && !similarity;
     count_weights(&p, model, &shadow.config, r->train.trainable.what);
     GLOT_TRY(glot_cost_of(&cost, &shadow.config, GLOT_TRAIN_NEW_EXPERTS, 2, err));
     p.n_parameters = cost.n_parameters;
@@ -196,10 +199,11 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
 static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_phase phase)
 {
     glot_model shadow = *model;
+    glot_allocation layout;
     glot_train_settings settings = glot_recipe_settings(r, phase);
     const glot_plan_stage *stage = phase == GLOT_PHASE_TRAIN ? &p->train : &p->review;
     uint64_t weights = p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
-    if (expanded_config(&shadow.config, r, model, NULL, NULL) != GLOT_OK)
+    if (expanded_config(&shadow.config, &layout, r, model, NULL, NULL) != GLOT_OK)
         return 0;
     for (settings.steps = 1; settings.micro_batch > 0; settings.micro_batch /= 2) {
         glot_train_memory memory;

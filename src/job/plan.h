@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "expand/allocate.h"
 #include "job/recipe.h"
 
 /* One stage. All zero where it is left out. */
@@ -25,7 +26,10 @@ typedef struct glot_plan {
     glot_plan_density densities[GLOT_MAX_LANGUAGES]; /* of all train text, or of its beginning */
     size_t n_densities;
     uint64_t n_base, n_parameters, n_new; /* of the base, of the result, new experts and routers */
-    bool is_layout_open;                  /* layerwise and not measured yet: the numbers are those of the largest layout of the budget */
+    glot_allocation layout;               /* the experts of each layer */
+    const glot_layout_format *format;     /* that the layout fits; not owned */
+    bool is_layerwise;                    /* the layout follows similarity, or will: */
+    bool is_layout_open;                  /* it is not measured yet, and the numbers are those of the largest layout of the budget */
     uint64_t mapped_bytes, owned_bytes;   /* weights used where the file is mapped; weights in memory, new experts included */
     glot_plan_stage train, review;
     uint64_t peak_bytes;                  /* of memory: weights and the larger stage */

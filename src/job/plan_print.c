@@ -26,13 +26,36 @@ static void put_densities(glot_str *out, const glot_plan *p)
     glot_str_puts(out, p->n_densities ? "\n" : "");
 }
 
+static void put_counts(glot_str *out, const int32_t *counts, int64_t n)
+{
+    for (int64_t l = 0; l < n; l++)
+        glot_str_printf(out, "%s%d", l ? " " : "", counts[l]);
+}
+
+/* Where similarity decides: what it has decided, or that it will. */
+static void put_layout(glot_str *out, const glot_plan *p)
+{
+    const glot_allocation *a = &p->layout;
+    if (p->is_layout_open) {
+        glot_str_puts(out, "layout     decided after similarity has been measured; the numbers are for all that the budget allows\n");
+        return;
+    }
+    glot_str_puts(out, "layout     by similarity, experts of each layer: ");
+    put_counts(out, a->n_experts, a->n_layers);
+    if (a->is_fitted) {
+        glot_str_printf(out, "\n           %s holds %s; similarity alone would give ", p->format->name, p->format->holds);
+        put_counts(out, a->asked, a->n_layers);
+    }
+    glot_str_puts(out, "\n");
+}
+
 void glot_plan_text(const glot_plan *p, glot_str *out)
 {
     const glot_plan_stage *s = p->train.steps ? &p->train : &p->review;
     char duration[32];
     glot_str_printf(out, "parameters %.1f M of the base + %.1f M new\n", (double)p->n_base / 1e6, (double)p->n_new / 1e6);
-    if (p->is_layout_open)
-        glot_str_puts(out, "layout     decided after similarity has been measured; the numbers are for all that the budget allows\n");
+    if (p->is_layerwise)
+        put_layout(out, p);
     put_densities(out, p);
     put_stage(out, "train", &p->train);
     put_stage(out, "review", &p->review);
@@ -72,10 +95,14 @@ static json_t *densities_json(const glot_plan *p)
 
 json_t *glot_plan_json(const glot_plan *p)
 {
-    return json_pack("{s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "tokens_per_byte", densities_json(p), "base_parameters", (json_int_t)p->n_base,
-                     "parameters", (json_int_t)p->n_parameters, "new_parameters", (json_int_t)p->n_new, "is_layout_open", p->is_layout_open, "train", stage_json(&p->train), "review",
-                     stage_json(&p->review), "mapped_bytes", (json_int_t)p->mapped_bytes, "owned_bytes", (json_int_t)p->owned_bytes,
-                     "peak_memory_bytes", (json_int_t)p->peak_bytes, "available_memory_bytes", (json_int_t)p->available_bytes, "checkpoint_bytes",
-                     (json_int_t)p->checkpoint_bytes, "model_bytes", (json_int_t)p->model_bytes, "disk_bytes", (json_int_t)p->disk_bytes,
-                     "disk_free_bytes", (json_int_t)p->disk_free_bytes, "flops_per_s", p->flops_per_s, "seconds", p->seconds);
+    json_t *experts = p->is_layout_open ? json_null() : glot_json_ints(p->layout.n_experts, p->layout.n_layers);
+    return json_pack("{s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}",
+                     "tokens_per_byte", densities_json(p), "base_parameters", (json_int_t)p->n_base, "parameters",
+                     (json_int_t)p->n_parameters, "new_parameters", (json_int_t)p->n_new, "is_layout_open", p->is_layout_open,
+                     "experts", experts, "train", stage_json(&p->train), "review", stage_json(&p->review), "mapped_bytes",
+                     (json_int_t)p->mapped_bytes, "owned_bytes", (json_int_t)p->owned_bytes, "peak_memory_bytes",
+                     (json_int_t)p->peak_bytes, "available_memory_bytes", (json_int_t)p->available_bytes, "checkpoint_bytes",
+                     (json_int_t)p->checkpoint_bytes, "model_bytes", (json_int_t)p->model_bytes, "disk_bytes",
+                     (json_int_t)p->disk_bytes, "disk_free_bytes", (json_int_t)p->disk_free_bytes, "flops_per_s", p->flops_per_s,
+                     "seconds", p->seconds);
 }

@@ -222,14 +222,6 @@ static void put_scores(json_t *results, const glot_job *job, const char *when)
         json_object_set_new(results, when, json_pack("{s:o}", "text", scores));
 }
 
-static json_t *expert_counts(const glot_model_config *c)
-{
-    json_t *counts = json_array();
-    for (int64_t l = 0; l < c->n_layers; l++)
-        json_array_append_new(counts, json_integer(c->n_experts[l]));
-    return counts;
-}
-
 static json_t *language_list(const glot_job *job)
 {
     json_t *list = json_array();
@@ -247,14 +239,14 @@ static json_t *language_list(const glot_job *job)
 
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err)
 {
-    static const char *const copied[] = {"frozen_sha256", "similarity", "routing_before_review", "routing", "exact", "samples", "seconds", "train_text", "review_text"};
+    static const char *const copied[] = {"frozen_sha256", "similarity", "allocation", "routing_before_review", "routing", "exact", "samples", "seconds", "train_text", "review_text"};
     static const char *const whens[] = {"before", "after_train", "after_review"};
     struct rusage usage;
     json_t *results = json_object();
     for (size_t i = 0; i < sizeof whens / sizeof whens[0]; i++)
         put_scores(results, job, whens[i]);
     json_object_set_new(results, "languages", language_list(job));
-    json_object_set_new(results, "experts", expert_counts(&job->model->config));
+    json_object_set_new(results, "experts", glot_json_ints(job->model->config.n_experts, job->model->config.n_layers));
     for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
         json_t *value = kept(job, copied[i]);
         if (value)

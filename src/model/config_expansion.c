@@ -238,10 +238,7 @@ static json_t *group_json(const char *languages)
 
 static json_t *gate_json(const glot_gate_config *gate)
 {
-    json_t *layers = json_array();
-    for (int i = 0; i < gate->n_layers; i++)
-        json_array_append_new(layers, json_integer(gate->layers[i]));
-    return json_pack("{s:o, s:s}", "layers", layers, "form",
+    return json_pack("{s:o, s:s}", "layers", glot_json_ints(gate->layers, gate->n_layers), "form",
                      gate->is_sequence_sum ? "sequence_sum" : "causal");
 }
 
@@ -264,12 +261,11 @@ static json_t *added_json(const glot_model_config *c)
  * through the sizes. */
 static json_t *expansion_json(const glot_model_config *c)
 {
-    json_t *counts = json_array(), *groups = json_array(), *expert_groups = json_array();
+    json_t *counts = glot_json_ints(c->n_experts, c->n_layers), *groups = json_array(), *expert_groups = json_array();
     for (int l = 0; l < c->n_layers; l++) {
         json_t *of_layer = json_array();
         for (int e = 0; e < c->n_experts[l]; e++)
             json_array_append_new(of_layer, json_integer(c->expert_group[l][e]));
-        json_array_append_new(counts, json_integer(c->n_experts[l]));
         json_array_append_new(expert_groups, of_layer);
     }
     for (int g = 0; g < c->n_groups; g++)
