@@ -1,5 +1,6 @@
 /* upcycle.c: METHOD 1 "Upcycling" and METHOD 7. */
 #include "expand/upcycle.h"
+#include "model/exact.h"
 #include "model/params.h"
 
 #include <string.h>
@@ -48,7 +49,7 @@ static glot_status check_top_k(const glot_model *m, int top_k, glot_error *err)
 }
 
 /* The group that the new experts will form. A dense model becomes one with two groups: the old languages and
- * the new. */
+ * the new. What speaks for the languages added so far does not know those to come: it would keep their texts on the exact path. */
 static glot_status add_group(glot_model *m, int top_k, glot_error *err)
 {
     glot_model_config *c = &m->config;
@@ -59,6 +60,7 @@ static glot_status add_group(glot_model *m, int top_k, glot_error *err)
         GLOT_TRY(glot_config_add_group(c, "", err));
     c->is_expanded = true;
     c->top_k = top_k;
+    glot_exact_remove(m);
     return GLOT_OK;
 }
 

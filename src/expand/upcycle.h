@@ -28,7 +28,8 @@ typedef struct glot_upcycle_settings {
  * rows are Xavier-normal, std sqrt(2 / (h + E)), drawn by (seed, the router's name). The new experts form a
  * new language group without languages yet; a dense model also gets group 0 and the SHA-256 of its weights as
  * base_sha256. A dense model whose layers all keep one expert is left as it is; an expanded model must grow
- * somewhere. New experts have the type of what they copy. After a failure the model can only be closed. */
+ * somewhere, and loses the evidence of the exact path, which does not know the languages to come. New experts
+ * have the type of what they copy. After a failure the model can only be closed. */
 glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
                          glot_error *err);
 /* Only its refusals: GLOT_BAD_ARGUMENT for fewer experts than there are, none more at all, too many experts or

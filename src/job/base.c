@@ -80,7 +80,7 @@ static glot_status check_experts(const glot_recipe *r, const glot_model *model, 
     const glot_model_config *c = &model->config;
     static const char *const keys[] = {"per_layer", "allocation", "list"};
     bool is_uniform = r->experts.allocation == GLOT_RECIPE_UNIFORM;
-    int32_t n_experts[GLOT_MAX_LAYERS];
+    glot_allocation a;
     glot_upcycle_settings settings = glot_base_upcycle_settings(r);
     glot_error reason = {0};
     if (c->is_expanded && is_uniform && !r->experts.is_per_layer_given)
@@ -91,8 +91,8 @@ static glot_status check_experts(const glot_recipe *r, const glot_model *model, 
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "top_k", err,
                                 "is %" PRId64 ", but the tokens of the expanded base use %d experts each, and growing keeps that",
                                 r->experts.top_k, c->top_k);
-    GLOT_TRY(glot_recipe_layout(n_experts, r, c, NULL, err));
-    if (glot_upcycle_check(model, n_experts, &settings, &reason) != GLOT_OK)
+    GLOT_TRY(glot_recipe_layout(&a, r, c, NULL, err));
+    if (glot_upcycle_check(model, a.n_experts, &settings, &reason) != GLOT_OK)
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, keys[r->experts.allocation], err,
                                 "does not fit the base: %s", reason.message);
     return GLOT_OK;
@@ -104,11 +104,13 @@ static glot_status check_gates(const glot_recipe *r, const glot_model *model, gl
     const glot_recipe_ints *list = &r->gate.layers.list;
     glot_model_config after = model->config; /* borrows */
     glot_gate_config gate;
+    glot_allocation a;
     for (size_t i = 0; r->gate.layers.count < 0 && i < list->n; i++)
         if (list->items[i] >= after.n_layers)
             return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_GATE, "layers", err,
                                     "names layer %" PRId64 ", but the base has layers 0 to %" PRId64, list->items[i], after.n_layers - 1);
-    GLOT_TRY(glot_recipe_layout(after.n_experts, r, &model->config, NULL, err));
+    GLOT_TRY(glot_recipe_layout(&a, r, &model->config, NULL, err));
+    memcpy(after.n_experts, a.n_experts, sizeof after.n_experts);
     return glot_recipe_gates(&gate, r, &after, NULL, err);
 }
 
@@ -123,6 +125,26 @@ static glot_status check_review(const glot_recipe *r, const glot_model_config *c
     return GLOT_OK;
 }
 
+/* The evidence of the exact path must know every language that was added: a text of one that it does not know would stay with the original. */
+static glot_status check_evidence(const glot_recipe *r, const glot_model_config *base, glot_error *err)
+{
+    if (r->exact.mode != GLOT_RECIPE_EXACT_TOKENS)
+        return GLOT_OK;
+    for (int g = 1; g < base->n_groups; g++)
+        for (const char *name = base->group_languages[g]; *name;) {
+            int n = (int)strcspn(name, ",");
+            bool is_there = false;
+            for (size_t i = 0; i < r->n_languages; i++)
+                is_there = is_there || (strlen(r->languages[i].name) == (size_t)n && memcmp(r->languages[i].name, name, (size_t)n) == 0);
+            if (!is_there)
+                return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXACT, "mode", err,
+                                        "is tokens, but the recipe has no text of language '%.*s', which the base has learned: its texts would stay "
+                                        "on the exact path", n, name);
+            name += n + (name[n] == ',');
+        }
+    return GLOT_OK;
+}
+
 static glot_status check_growth(const glot_recipe *r, const glot_model *model, glot_error *err)
 {
     int32_t groups[GLOT_MAX_LANGUAGES];
@@ -131,6 +153,7 @@ static glot_status check_growth(const glot_recipe *r, const glot_model *model, g
         GLOT_TRY(check_experts(r, model, err));
     GLOT_TRY(check_gates(r, model, err));
     GLOT_TRY(check_review(r, &model->config, err));
+    GLOT_TRY(check_evidence(r, &model->config, err));
     return glot_model_check_groups(model, err);
 }
 

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "expand/evidence.h"
 #include "job/job.h"
+#include "model/exact.h"
 
 /* Every language of the recipe whose train text is there; *n of them. */
 static glot_status list_languages(glot_evidence_language *out, size_t *n, const glot_job *job, glot_error *err)
@@ -42,8 +43,11 @@ glot_status glot_job_count_evidence(glot_job *job, glot_error *err)
 {
     glot_evidence_language languages[GLOT_MAX_LANGUAGES];
     size_t n = 0;
-    if (job->recipe->exact.mode != GLOT_RECIPE_EXACT_TOKENS)
-        return GLOT_OK;
+    if (job->recipe->exact.mode != GLOT_RECIPE_EXACT_TOKENS) {
+        if (job->recipe->exact.is_mode_given) /* a review alone keeps what the model has unless told otherwise */
+            glot_exact_remove(job->model);
+        return glot_model_link(job->model, err);
+    }
     GLOT_TRY(list_languages(languages, &n, job, err));
     GLOT_TRY(glot_evidence_count(job->model, languages, n, job->recipe->exact.keep, err));
     return glot_run_dir_put(job->dir, "exact", counts_json(job, languages, n), err);

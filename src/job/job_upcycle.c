@@ -1,6 +1,7 @@
 /* job_upcycle.c: the step of a job that gives the base its experts and routers (METHOD 1, 7): how many each layer gets, their settings, and
  * the names of the language groups. It is made again from the seed on every start.
  */
+#include "base/log.h"
 #include "base/memory.h"
 #include "expand/gates.h"
 #include "expand/upcycle.h"
@@ -82,18 +83,31 @@ static glot_status choose_sources(int32_t *source, glot_job *job, glot_error *er
 
 /* ---- the step ---- */
 
+/* For the results: what similarity asked for, where that was not what the export format holds. */
+static glot_status put_allocation(const glot_job *job, const glot_allocation *a, glot_error *err)
+{
+    const glot_layout_format *format;
+    GLOT_TRY(glot_recipe_format(&format, job->recipe, err));
+    return glot_run_dir_put(job->dir, "allocation", glot_allocation_json(a, format), err);
+}
+
 /* glot_upcycle with the recipe's numbers, before anything has trained. */
 static glot_status add_experts(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
-    int32_t n_experts[GLOT_MAX_LAYERS], source[GLOT_MAX_LAYERS];
+    int32_t source[GLOT_MAX_LAYERS];
+    glot_allocation a;
     glot_upcycle_settings settings = glot_base_upcycle_settings(r);
-    GLOT_TRY(glot_recipe_layout(n_experts, r, &job->model->config, job->layer_similarity, err));
+    if (job->model->config.exact.is_on && r->exact.mode == GLOT_RECIPE_EXACT_NONE)
+        glot_warn("'%s' has an exact path, which knows nothing of the new languages; exact.mode is none, so the result will have none", r->base);
+    GLOT_TRY(glot_recipe_layout(&a, r, &job->model->config, job->layer_similarity, err));
+    if (glot_recipe_is_layerwise(r))
+        GLOT_TRY(put_allocation(job, &a, err));
     if (r->experts.init == GLOT_RECIPE_INIT_BEST) {
         GLOT_TRY(choose_sources(source, job, err));
         settings.source_expert = source;
     }
-    return glot_upcycle(job->model, n_experts, &settings, err);
+    return glot_upcycle(job->model, a.n_experts, &settings, err);
 }
 
 /* Adds a name to the comma separated ones of a group, once. */

@@ -132,6 +132,7 @@ typedef struct glot_recipe {
     } gate;
     struct {
         int mode;
+        bool is_mode_given;
         double keep;
     } exact;
     struct {

@@ -286,6 +286,7 @@ static glot_status check_exact(const glot_recipe_reader *p, glot_error *err)
     const glot_recipe *r = p->recipe;
     double weight;
     const char *obstacle = NULL;
+    p->recipe->exact.is_mode_given = glot_recipe_is_written(p, "exact", "mode");
     if (r->exact.mode == GLOT_RECIPE_EXACT_NONE)
         return GLOT_OK;
     if (count_group(r, GLOT_RECIPE_OLD, &weight) == 0)
@@ -298,6 +299,20 @@ static glot_status check_exact(const glot_recipe_reader *p, glot_error *err)
         obstacle = "train.trainable does not leave the original experts as they are";
     return obstacle ? glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("exact", "mode"), err, "asks for the exact path, but %s", obstacle)
                     : GLOT_OK;
+}
+
+/* METHOD 4: similarity compares text of new languages with text of old ones. Refused here, not when it is measured. */
+static glot_status check_similarity(const glot_recipe_reader *p, glot_error *err)
+{
+    const glot_recipe *r = p->recipe;
+    bool is_layerwise = p->job == GLOT_JOB_EXPAND && r->experts.allocation == GLOT_RECIPE_LAYERWISE, has_text[2] = {false, false};
+    for (size_t i = 0; i < r->n_languages; i++)
+        has_text[r->languages[i].group == GLOT_RECIPE_NEW] |= r->languages[i].train.n > 0;
+    if ((!is_layerwise && r->gate.layers.count <= 0) || (has_text[0] && has_text[1]))
+        return GLOT_OK;
+    glot_recipe_place place = is_layerwise ? KEY("experts", "allocation") : KEY("gate", "layers");
+    return glot_recipe_refuse(p, GLOT_BAD_VALUE, place, err, "goes by the similarity of new languages to old ones, but no %s language has train text",
+                              has_text[0] ? "new" : "old");
 }
 
 /* METHOD 6 */
@@ -330,6 +345,7 @@ glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err)
     GLOT_TRY(resolve_train(p, err));
     GLOT_TRY(resolve_review(p, err));
     GLOT_TRY(check_gate(p, err));
+    GLOT_TRY(check_similarity(p, err));
     GLOT_TRY(check_exact(p, err));
     r->device = GLOT_RECIPE_CPU;
     if (r->dtype == GLOT_RECIPE_DTYPE_AUTO) /* what runs here fast; the resolved recipe keeps it, so that a run goes on as it began */

@@ -5,12 +5,18 @@
 
 #include <math.h>
 
-glot_status glot_exact_set(glot_model *m, const float *evidence, double threshold, glot_error *err)
+void glot_exact_remove(glot_model *m)
 {
-    glot_param *p = NULL;
     if (m->exact_evidence)
         glot_model_remove_param(m, m->exact_evidence);
     m->exact_evidence = NULL;
+    m->config.exact = (glot_exact_config){0};
+}
+
+glot_status glot_exact_set(glot_model *m, const float *evidence, double threshold, glot_error *err)
+{
+    glot_param *p = NULL;
+    glot_exact_remove(m);
     m->config.exact = (glot_exact_config){.is_on = true, .threshold = threshold};
     GLOT_TRY(glot_model_add_param(&p, m, GLOT_ROLE_EXACT_EVIDENCE, -1, -1, GLOT_F32, err));
     m->be->upload(m->be, &p->weight, evidence);

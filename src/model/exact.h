@@ -36,6 +36,8 @@ typedef struct glot_exact_state {
 
 /* Gives the model a test, in place of one it may have: evidence [vocab] is copied. */
 glot_status glot_exact_set(glot_model *m, const float *evidence, double threshold, glot_error *err);
+/* Takes the test away; glot_model_link must follow. */
+void glot_exact_remove(glot_model *m);
 
 /* The model's test; none where its exact.mode is none. GLOT_BAD_VALUE for evidence that is not a finite number. */
 glot_status glot_exact_test_init(glot_exact_test *test, const glot_model *m, glot_error *err);
