@@ -264,6 +264,8 @@ static void test_sentences(void **state)
          "or quotes"},
         {HEAD "languages:\n  en: {group: new, train: []}\ntrain: {tokens: 5}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 4: key 'languages.en.train' is a list, expected a path or a list of paths"},
+        {HEAD "languages:\n  en: {group: old, train: e}\n  en: {group: new, train: e}\ntrain: {tokens: 5}\n", GLOT_BAD_FORMAT,
+         "'r.yaml' line 5: key 'en' stands there twice, first in line 4"},
         {HEAD LANGS "languages: {}\ntrain: {tokens: 5}\n", GLOT_BAD_FORMAT,
          "'r.yaml' line 6: key 'languages' stands there twice, first in line 3"},
         {HEAD "languages: &x {}\n", GLOT_BAD_FORMAT,
@@ -308,6 +310,13 @@ static void test_sentences(void **state)
          "'r.yaml' line 6: key 'exact.mode' asks for the exact path, but no language is old"},
         {HEAD LANGS "train: {tokens: 5, trainable: all_experts}\nexact: {mode: tokens}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 7: key 'exact.mode' asks for the exact path, but train.trainable does not leave the original experts as they are"},
+        {HEAD "languages:\n  el: {group: new, train: e}\ntrain: {tokens: 5}\nexperts: {allocation: layerwise, new_total: 4}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 6: key 'experts.allocation' goes by the similarity of new languages to old ones, but no old language has train text"},
+        {HEAD "languages:\n  en: {group: old, valid: e}\n  el: {group: new, train: e, valid: e}\ntrain: {tokens: 5}\nreview: {tokens: 0}\n"
+              "experts: {allocation: layerwise, delta: 9}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 8: key 'experts.allocation' goes by the similarity of new languages to old ones, but no old language has train text"},
+        {SMALL "gate: {layers: 2}\nreview: {tokens: 0}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'gate.layers' asks for language gates, but they are trained by the review, and there is none"},
         {SMALL "eval: {bits_per_byte: false}\nreview: {eval_every: 5}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 8: key 'review.eval_every' is 5, but there is nothing to evaluate: "
          "eval.bits_per_byte is false"},

@@ -19,6 +19,7 @@ static const int32_t segments[2 * 4] = {0, 6, 0, 6, 6, 5, 6, 5};
 static const int32_t targets[N_TOKENS] = {17, 8, 2, 28, 0, -1, 5, 19, 11, 7, -1};
 static const int32_t documents[2 * 4] = {0, 6, -1, 0, 6, 5, -1, 0}, block[4] = {0, N_TOKENS, -1, 0};
 static const uint8_t groups[N_TOKENS] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1};
+static const uint8_t three_groups[N_TOKENS] = {0, 1, 1, 2, 1, 0, 1, 1, 2, 0, 1};
 
 /* Three layers with 1, 3 and 2 experts, grouped-query attention, bias and head norms together: every branch of the code at once. */
 static glot_model_config tiny_config(bool is_tied, bool has_qk_norm)
@@ -86,7 +87,7 @@ static double run(fixture *f)
     glot_error err = {0};
     double losses[GLOT_N_LOSSES];
     glot_batch b = {.n_tokens = N_TOKENS, .ids = ids, .positions = positions, .n_segments = 2, .segments = segments,
-                    .targets = targets, .token_group = groups, .n_documents = 2, .documents = documents};
+                    .targets = targets, .token_group = f->m->config.n_groups > 2 ? three_groups : groups, .n_documents = 2, .documents = documents};
     if (f->m->config.gate.is_sequence_sum) {
         b.n_documents = 1;
         b.documents = block;
@@ -188,6 +189,27 @@ static void test_gates(void **state)
     check_all(&whole, &s);
 }
 
+/* Group LPR of a second generation (METHOD 7): tokens of G1 are held to the experts up to theirs, those of the newest group to none. */
+static void test_group_lpr(void **state)
+{
+    (void)state;
+    static const uint8_t experts[3][4] = {{0}, {0, 1, 2}, {0, 1, 1, 2}};
+    glot_loss_settings s = {.ce_scale = 1.0 / 9, .lpr_scale = 0.2};
+    glot_model_config c = tiny_config(false, false);
+    c.n_groups = 3;
+    c.top_k = 4; /* every expert has tokens */
+    for (int l = 1; l < 3; l++) {
+        c.n_experts[l] = 2 + l;
+        memcpy(c.expert_group[l], experts[l], sizeof experts[l]);
+    }
+    check_all(&c, &s);
+    s.is_lpr_original_only = true;
+    check_all(&c, &s);
+    c.gate = (glot_gate_config){.n_layers = 1, .layers = {1}};
+    s = (glot_loss_settings){.ce_scale = 1.0 / 9, .lpr_scale = 0.2, .gate_scale = 0.03};
+    check_all(&c, &s);
+}
+
 static bool second_layer_router(const glot_param *p)
 {
     return p->role == GLOT_ROLE_ROUTER && p->layer == 1;
@@ -243,6 +265,7 @@ static void test_frozen_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_parameter), cmocka_unit_test(test_released_forms), cmocka_unit_test(test_gates),
+                                       cmocka_unit_test(test_group_lpr),
                                        cmocka_unit_test(test_frozen_changes_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
