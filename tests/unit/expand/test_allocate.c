@@ -171,6 +171,11 @@ static glot_status read_text(glot_layer_similarity *s, const char *text, glot_er
     return status;
 }
 
+/* A document of one layer with these counts of experts. */
+#define DIGITS16 "0123456789abcdef"
+#define WITH_EXPERTS(counts)                                                                                                            \
+    "{\"model\": \"" DIGITS16 DIGITS16 DIGITS16 DIGITS16 "\", \"layers\": [{\"S\": 0.1}], \"experts\": " counts "}"
+
 static void test_reading(void **state)
 {
     (void)state;
@@ -178,9 +183,12 @@ static void test_reading(void **state)
     glot_layer_similarity s;
     static const char *const bad[] = {
         "{}", "[]", "[0.1, \"x\"]", "{\"layers\": [0.1]}", "{\"layers\": [{\"S\": 0.1}], \"experts\": [1]}",
+        WITH_EXPERTS("[1, 1]"), WITH_EXPERTS("[]"), WITH_EXPERTS("[0]"), WITH_EXPERTS("[\"1\"]"), WITH_EXPERTS("3"),
         "{\"model\": \"abc\", \"layers\": [{\"S\": 0.1}], \"experts\": [1]}"};
     assert_int_equal(read_text(&s, "[0.1, 2, 3e-1]", &err), GLOT_OK);
     assert_true(s.n_layers == 3 && s.s[1] == 2.0 && s.n_experts[2] == 1 && !*s.model_sha256);
+    assert_int_equal(read_text(&s, WITH_EXPERTS("[3]"), &err), GLOT_OK);
+    assert_true(s.n_layers == 1 && s.n_experts[0] == 3 && strlen(s.model_sha256) == 64);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (read_text(&s, bad[i], &err) == GLOT_OK)
             fail_msg("%s is taken", bad[i]);
