@@ -1,6 +1,7 @@
 /* job_view.c: a job in a terminal, or line by line in a log. */
 #include "cli/job_view.h"
 #include "job/plan.h"
+#include "text/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -161,9 +162,7 @@ static glot_status print_line(const char *label, const char *text, glot_error *e
     size_t n = 0;
     for (const char *p = text; *p && n + 1 < sizeof line; p++)
         line[n++] = *p == '\n' || *p == '\r' ? ' ' : *p;
-    while (n + 1 == sizeof line && n && ((unsigned char)line[n - 1] & 0x80)) /* cut inside a character */
-        n--;
-    line[n] = '\0';
+    line[glot_utf8_valid_prefix(line, n)] = '\0'; /* a long text may be cut inside a character */
     return cli_printf(err, "  %-7s %s\n", label, line);
 }
 

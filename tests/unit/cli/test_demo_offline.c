@@ -1,0 +1,54 @@
+/* test_demo_offline.c: the base model of the repository (examples/paper/base) is the one that was trained, and the recipe of
+ * `make demo-offline` runs with it: here a few steps of it. */
+#include "run_glot.h"
+
+#define BASE GLOT_SOURCE_DIR "/examples/paper/base/"
+
+/* SHA256SUMS holds a line as sha256sum writes it: the digits, two blanks, the file's name. */
+static void test_base_hash(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    char hex[65], expected[128];
+    if (glot_sha256_file(hex, BASE "model.safetensors", &err) != GLOT_OK)
+        fail_msg("%s", err.message);
+    snprintf(expected, sizeof expected, "%s  model.safetensors\n", hex);
+    expect_content(BASE "SHA256SUMS", expected);
+}
+
+static void expect_scores(const json_t *results, const char *when)
+{
+    static const char *const languages[] = {"en", "es", "zh", "el", "hu", "tr"};
+    const json_t *text = json_object_get(json_object_get(results, when), "text");
+    for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
+        double bits = json_number_value(json_object_get(json_object_get(text, languages[i]), "bits_per_byte"));
+        if (!(bits > 1.0 && bits < 5.0)) /* random weights need more than 5 */
+            fail_msg("%s: %s has %g bits per byte", when, languages[i], bits);
+    }
+}
+
+static void test_demo_runs(void **state)
+{
+    char output[600];
+    glot_error err = {0};
+    json_t *results = NULL;
+    snprintf(output, sizeof output, "output=%s", in_folder(state, "run"));
+    glot_run run = run_glot(state, "expand", GLOT_SOURCE_DIR "/examples/demo-offline.yaml", "--quiet", "--threads", "1", "--set", output, "--set", "train.tokens=2048",
+                            "--set", "review.tokens=1024", "--set", "eval.max_tokens=200", "--set", "experts.similarity_tokens=200");
+    if (run.exit_code != 0)
+        fail_msg("exit code %d: %s", run.exit_code, run.err);
+    run_release(&run);
+    if (glot_json_load_file(&results, in_folder(state, "run/results.json"), &err) != GLOT_OK)
+        fail_msg("%s", err.message);
+    expect_scores(results, "before");
+    expect_scores(results, "after_review");
+    json_decref(results);
+    assert_int_equal(access(in_folder(state, "run/report.html"), R_OK), 0);
+    assert_int_equal(access(in_folder(state, "run/model/model.safetensors"), R_OK), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_base_hash), IN_FOLDER(test_demo_runs)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
