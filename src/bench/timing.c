@@ -71,6 +71,7 @@ static glot_timed phase_of_weight(const glot_backend *be, const glot_tensor *w)
 #define PHASE_rms_norm GLOT_TIMED_NORMS
 #define PHASE_rms_norm_backward GLOT_TIMED_NORMS
 #define PHASE_add GLOT_TIMED_NORMS
+#define PHASE_scale GLOT_TIMED_ATTENTION
 #define PHASE_linear phase_of_weight(be, w)
 #define PHASE_linear_backward_input phase_of_weight(be, w)
 #define PHASE_linear_backward_weight phase_of_weight(be, dw)

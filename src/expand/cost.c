@@ -19,6 +19,8 @@ static bool is_trained(const glot_model_config *c, const glot_param_id *id, glot
         return is_router || is_expert;
     case GLOT_TRAIN_ROUTERS:
         return is_router || id->role == GLOT_ROLE_LANGUAGE_GATE;
+    case GLOT_TRAIN_LORA:
+        return false;
     case GLOT_TRAIN_ALL:
         break;
     }
@@ -54,17 +56,24 @@ static bool is_product(const glot_param_id *id)
 /* The lowest layer that trains: what its own input would need is not computed, nor anything below it. */
 static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids, size_t n, glot_trainable what)
 {
-    int64_t lowest = what == GLOT_TRAIN_ALL ? -1 : c->n_layers;
+    int64_t lowest = what == GLOT_TRAIN_ALL || what == GLOT_TRAIN_LORA ? -1 : c->n_layers;
     for (size_t i = 0; i < n; i++)
         if (ids[i].layer >= 0 && ids[i].layer < lowest && is_trained(c, &ids[i], what))
             lowest = ids[i].layer;
     return lowest;
 }
 
+/* LoRA trains beside everything: only the first layer's q, k and v have nothing below them. */
+static bool has_input_gradient(const glot_param_id *id, glot_trainable what, int64_t lowest)
+{
+    if (what == GLOT_TRAIN_LORA)
+        return id->layer != 0 || (id->role != GLOT_ROLE_Q && id->role != GLOT_ROLE_K && id->role != GLOT_ROLE_V);
+    return id->layer < 0 || id->layer > lowest || (id->layer == lowest && id->role == GLOT_ROLE_DOWN_PROJ);
+}
+
 static double matrix_flops(const glot_model_config *c, const glot_param_id *id, glot_trainable what, int64_t lowest)
 {
-    bool has_input_gradient = id->layer < 0 || id->layer > lowest || (id->layer == lowest && id->role == GLOT_ROLE_DOWN_PROJ);
-    double products = 1.0 + has_input_gradient + is_trained(c, id, what);
+    double products = 1.0 + has_input_gradient(id, what, lowest) + is_trained(c, id, what);
     return 2.0 * products * uses_of(c, id) * (double)elements_of(c, id);
 }
 
@@ -108,4 +117,13 @@ glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_traina
     add_attention(out, c, length, lowest);
     glot_free(ids);
     return GLOT_OK;
+}
+
+void glot_cost_add_lora(glot_cost *cost, const glot_model_config *c, int64_t rank)
+{
+    uint64_t n = glot_lora_elements(c, rank);
+    cost->n_trained += n;
+    cost->forward_flops_per_token += 2.0 * (double)n;
+    /* forward; back: x A^T again, through B and A, and both gradients, the A half three times and the B half twice */
+    cost->flops_per_token += 2.0 * (1.0 + 2.5) * (double)n;
 }

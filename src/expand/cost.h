@@ -15,5 +15,7 @@ typedef struct glot_cost {
 
 /* config: the expanded model's (n_experts, top_k set). */
 glot_status glot_cost_of(glot_cost *out, const glot_model_config *config, glot_trainable what, int64_t length, glot_error *err);
+/* What adapters of this rank add, for GLOT_TRAIN_LORA. */
+void glot_cost_add_lora(glot_cost *cost, const glot_model_config *config, int64_t rank);
 
 #endif

@@ -30,6 +30,8 @@ static bool trains(const glot_model_config *c, const glot_param *p, glot_trainab
         return is_router || (is_expert && c->n_experts[p->layer] > 1);
     case GLOT_TRAIN_ALL:
         return !is_gate && p->role != GLOT_ROLE_EXACT_EVIDENCE;
+    case GLOT_TRAIN_LORA: /* adapters train wherever they are */
+        return false;
     case GLOT_TRAIN_ROUTERS:
         return is_router || is_gate;
     }
@@ -38,13 +40,10 @@ static bool trains(const glot_model_config *c, const glot_param *p, glot_trainab
 
 glot_status glot_set_trainable(glot_model *m, glot_trainable what, glot_error *err)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_params; i++) {
+    for (size_t i = 0; i < m->n_params; i++)
         m->params[i]->is_trainable = trains(&m->config, m->params[i], what);
-        n += m->params[i]->is_trainable;
-    }
-    if (n == 0)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
-                         "'%s': nothing would train: no layer has more than one expert", m->path);
+    if (glot_model_trained(m, NULL) == 0)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': nothing would train: %s", m->path,
+                         what == GLOT_TRAIN_LORA ? "no layer has an adapter" : "no layer has more than one expert");
     return GLOT_OK;
 }

@@ -10,6 +10,7 @@ typedef enum glot_trainable {
     GLOT_TRAIN_ALL_EXPERTS, /* every expert of every layer that has a router, the original too, and the
                                routers */
     GLOT_TRAIN_ALL,         /* everything but language gates and the exact path's evidence */
+    GLOT_TRAIN_LORA,        /* the adapters of a dense model (glot_model_add_lora) */
     GLOT_TRAIN_ROUTERS,     /* stage 2, review (METHOD 3): routers and language gates */
 } glot_trainable;
 

@@ -98,6 +98,16 @@ static glot_status check_experts(const glot_recipe *r, const glot_model *model, 
     return GLOT_OK;
 }
 
+static glot_status check_lora(const glot_recipe *r, const glot_model *model, glot_error *err)
+{
+    const glot_recipe_trainable *trainable = &r->train.trainable;
+    glot_lora_settings lora = {trainable->rank, trainable->alpha};
+    glot_error reason = {0};
+    if (trainable->what == GLOT_TRAIN_LORA && glot_model_check_lora(model, &lora, &reason) != GLOT_OK)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_TRAIN, "trainable", err, "does not fit the base: %s", reason.message);
+    return GLOT_OK;
+}
+
 /* The gates that the recipe asks for, against the layers that will have a router; what a layerwise allocation decides is looked at later. */
 static glot_status check_gates(const glot_recipe *r, const glot_model *model, glot_error *err)
 {
@@ -151,6 +161,7 @@ static glot_status check_growth(const glot_recipe *r, const glot_model *model, g
     GLOT_TRY(glot_language_groups(groups, r, &model->config, err));
     if (r->job == GLOT_JOB_EXPAND)
         GLOT_TRY(check_experts(r, model, err));
+    GLOT_TRY(check_lora(r, model, err));
     GLOT_TRY(check_gates(r, model, err));
     GLOT_TRY(check_review(r, &model->config, err));
     GLOT_TRY(check_evidence(r, &model->config, err));

@@ -5,7 +5,7 @@
  * before    scores and samples of the base model
  * similarity between the languages in each layer, where experts or gates follow it (METHOD 4, 5)
  * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
- * train     stage 1 (METHOD 2), then scores
+ * train     stage 1 (METHOD 2); adapters go into the weights; then scores
  * review    language gates (METHOD 6), stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores, samples, and where tokens go
  * model     the frozen weights' hash must be what it was; the result as a model directory, results.json, report.html
  */
@@ -192,6 +192,16 @@ static glot_status check_frozen(glot_job *job, glot_error *err)
                             json_pack("{s:s, s:s}", "before", job->frozen_before, "after", after), err);
 }
 
+/* After LoRA has trained: its adapters into the base's weights, which were left alone so far. */
+static glot_status merge_adapters(glot_job *job, glot_error *err)
+{
+    if (job->recipe->train.trainable.what != GLOT_TRAIN_LORA)
+        return GLOT_OK;
+    GLOT_TRY(check_frozen(job, err));
+    job->is_merged = true;
+    return glot_model_merge_lora(job->model, err);
+}
+
 /* ---- the result ---- */
 
 /* What a later growth compares the groups' weights with. Where stage 1 has trained the base itself there is nothing to compare. */
@@ -228,7 +238,8 @@ static glot_status write_result(glot_job *job, glot_error *err)
         return GLOT_OK;
     double began = glot_job_now();
     glot_job_begin(job, "model", "writing the model and the report");
-    GLOT_TRY(check_frozen(job, err));
+    if (!job->is_merged)
+        GLOT_TRY(check_frozen(job, err));
     GLOT_TRY(save_model(job, err));
     glot_job_add_seconds(job, "model", glot_job_now() - began);
     json_t *results = NULL;
@@ -287,6 +298,7 @@ static glot_status run_steps(glot_job *job, glot_error *err)
     GLOT_TRY(hash_frozen(job->frozen_before, job, err));
     if (has_train) {
         GLOT_TRY(glot_job_stage(job, GLOT_PHASE_TRAIN, err));
+        GLOT_TRY(merge_adapters(job, err));
         if (!has_review)
             GLOT_TRY(glot_job_count_evidence(job, err));
         GLOT_TRY(measure(job, "after_train", !has_review, err));

@@ -18,6 +18,7 @@ typedef struct glot_job {
     int64_t train_steps;             /* steps of stage 1, what the review's step numbers begin after; 0: left out */
     double *layer_similarity;        /* [n_layers] S of METHOD 4, where glot_job_similarity was needed; else NULL */
     char frozen_before[65];          /* SHA-256 of what stage 1 leaves frozen, before it */
+    bool is_merged;                  /* LoRA is in the weights: what was frozen was looked at before */
 } glot_job;
 
 /* Stops a job between two pieces of work. */
@@ -44,7 +45,7 @@ glot_status glot_job_similarity(glot_job *job, glot_error *err);
 
 /* ---- job_upcycle.c ---- */
 
-/* Gives the base its new experts (the whole job only; `train` and `review` get an expanded model), fills in `groups` and names the model's
+/* Gives the base its new experts, or its adapters (the whole job only; `train` and `review` get an expanded model), fills in `groups` and names the model's
  * language groups. The same seed gives the same bits, so a resumed run does it again. */
 glot_status glot_job_upcycle(glot_job *job, glot_error *err);
 /* Before the review: the language gates that the recipe asks for. The same seed gives the same bits. */

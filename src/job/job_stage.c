@@ -272,13 +272,23 @@ static glot_status run(stage *s, glot_error *err)
     return finish(s, err);
 }
 
+/* One line for a person. */
+static const char *what_of(const glot_job *job, glot_phase phase)
+{
+    static const char *const lines[] = {[GLOT_TRAIN_NEW_EXPERTS] = "training the new experts on the new languages",
+                                        [GLOT_TRAIN_ALL_EXPERTS] = "training all experts on the new languages",
+                                        [GLOT_TRAIN_ALL] = "training everything",
+                                        [GLOT_TRAIN_LORA] = "training adapters on the new languages",
+                                        [GLOT_TRAIN_ROUTERS] = "reviewing the routers with a little old text"};
+    return lines[trainable_of(job, phase)];
+}
+
 glot_status glot_job_stage(glot_job *job, glot_phase phase, glot_error *err)
 {
     stage s = {.job = job, .phase = phase, .recipe = glot_recipe_stage_of(job->recipe, phase),
                .first_step = phase == GLOT_PHASE_REVIEW ? job->train_steps : 0};
     if (!glot_run_dir_is_done(job->dir, phase_name(phase)))
-        glot_job_begin(job, phase_name(phase), phase == GLOT_PHASE_TRAIN ? "training the new experts on the new languages"
-                                                                         : "reviewing the routers with a little old text");
+        glot_job_begin(job, phase_name(phase), what_of(job, phase));
     glot_status status = run(&s, err);
     glot_trainer_free(s.trainer);
     glot_mix_free(s.mix);

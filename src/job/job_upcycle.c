@@ -110,6 +110,13 @@ static glot_status add_experts(glot_job *job, glot_error *err)
     return glot_upcycle(job->model, a.n_experts, &settings, err);
 }
 
+static glot_status add_adapters(glot_job *job, glot_error *err)
+{
+    const glot_recipe *r = job->recipe;
+    glot_lora_settings lora = {r->train.trainable.rank, r->train.trainable.alpha};
+    return glot_model_add_lora(job->model, &lora, (uint64_t)r->seed, err);
+}
+
 /* Adds a name to the comma separated ones of a group, once. */
 static glot_status name_language(glot_job *job, int group, const char *language, glot_error *err)
 {
@@ -141,6 +148,8 @@ glot_status glot_job_upcycle(glot_job *job, glot_error *err)
         is_known[i] = glot_language_group_of(&job->model->config, r->languages[i].name) >= 0;
     if (r->job == GLOT_JOB_EXPAND)
         GLOT_TRY(add_experts(job, err));
+    if (r->train.trainable.what == GLOT_TRAIN_LORA)
+        GLOT_TRY(add_adapters(job, err));
     return job->model->config.is_expanded ? name_languages(job, is_known, err) : GLOT_OK;
 }
 

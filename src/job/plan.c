@@ -50,6 +50,16 @@ static glot_status expanded_config(glot_model_config *c, glot_allocation *layout
     return GLOT_OK;
 }
 
+/* The same backend and parameters in the shape, and with the adapters, that the base will have. */
+static glot_status shadow_of(glot_model *shadow, glot_allocation *layout, const glot_recipe *r, const glot_model *model,
+                             const double *similarity, glot_error *err)
+{
+    *shadow = *model;
+    if (r->train.trainable.what == GLOT_TRAIN_LORA)
+        shadow->lora_rank = r->train.trainable.rank;
+    return expanded_config(&shadow->config, layout, r, model, similarity, err);
+}
+
 /* ---- memory ---- */
 
 /* Whether stage 1 trains a weight that the base brought. */
@@ -58,14 +68,18 @@ static bool is_base_trained(const glot_param *w, const glot_model_config *expand
     return what == GLOT_TRAIN_ALL || (what == GLOT_TRAIN_ALL_EXPERTS && w->expert >= 0 && expanded->n_experts[w->layer] > 1);
 }
 
+/* A mapped weight that changes gets memory of its own, when stage 1 begins or, under an adapter, when that is merged. */
 static void count_weights(glot_plan *p, const glot_model *model, const glot_model_config *expanded, int what)
 {
     for (size_t i = 0; i < model->n_params; i++) {
         const glot_param *w = model->params[i];
-        p->n_base += (uint64_t)glot_tensor_elements(&w->weight);
-        *(w->is_owned ? &p->owned_bytes : &p->mapped_bytes) += glot_tensor_bytes(&w->weight);
-        if (!w->is_owned && is_base_trained(w, expanded, what)) /* it gets memory of its own */
-            p->owned_bytes += (uint64_t)glot_tensor_elements(&w->weight) * glot_dtype_block_bytes(model->be->real);
+        uint64_t elements = (uint64_t)glot_tensor_elements(&w->weight), bytes = glot_tensor_bytes(&w->weight);
+        bool is_trained = is_base_trained(w, expanded, what), is_merged = what == GLOT_TRAIN_LORA && glot_lora_adapts(w->role);
+        uint64_t own = !w->is_owned && (is_trained || is_merged) ? elements * glot_dtype_block_bytes(model->be->real) : 0;
+        p->n_base += elements;
+        *(w->is_owned ? &p->owned_bytes : &p->mapped_bytes) += bytes;
+        *(is_merged ? &p->merged_bytes : &p->owned_bytes) += own;
+        p->model_bytes += own ? own : bytes;
     }
 }
 
@@ -81,6 +95,8 @@ static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const 
     glot_train_settings settings = glot_recipe_settings(r, phase);
     settings.steps = out->steps;
     GLOT_TRY(glot_cost_of(&cost, &shadow->config, what, settings.length, err));
+    if (what == GLOT_TRAIN_LORA)
+        glot_cost_add_lora(&cost, &shadow->config, shadow->lora_rank);
     GLOT_TRY(glot_trainer_measure(&out->memory, shadow, &settings, err));
     out->tokens = (uint64_t)(out->steps * settings.batch * settings.length);
     out->n_trained = cost.n_trained;
@@ -157,7 +173,6 @@ static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_mode
     size_t real = glot_dtype_block_bytes(model->be->real);
     uint64_t review_bytes = 3 * p->review.n_trained * real;
     p->checkpoint_bytes = 3 * p->train.n_trained * real;
-    p->model_bytes = p->mapped_bytes + p->owned_bytes;
     /* the one being written stands beside those kept; the review's come beside stage 1's last */
     uint64_t train_disk = p->checkpoint_bytes * (uint64_t)(r->train.keep + 1);
     uint64_t later_disk = p->checkpoint_bytes * (uint64_t)r->train.keep + review_bytes * (uint64_t)(r->review.keep + 1) + p->model_bytes;
@@ -170,9 +185,9 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
                            uint64_t review_ids, bool measure_speed, glot_error *err)
 {
     glot_plan p = {0};
-    glot_model shadow = *model; /* the same backend and parameters, the expanded shape */
+    glot_model shadow;
     glot_cost cost;
-    GLOT_TRY(expanded_config(&shadow.config, &p.layout, r, model, similarity, err));
+    GLOT_TRY(shadow_of(&shadow, &p.layout, r, model, similarity, err));
     GLOT_TRY(glot_recipe_format(&p.format, r, err));
     p.is_layerwise = glot_recipe_is_layerwise(r);
     p.is_layout_open = p.is_layerwise && !similarity;
@@ -180,11 +195,14 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     GLOT_TRY(glot_cost_of(&cost, &shadow.config, GLOT_TRAIN_NEW_EXPERTS, 2, err));
     p.n_parameters = cost.n_parameters;
     p.n_new = cost.n_parameters - p.n_base;
-    p.owned_bytes += p.n_new * glot_dtype_block_bytes(model->be->real);
+    uint64_t new_bytes = p.n_new * glot_dtype_block_bytes(model->be->real);
+    p.owned_bytes += new_bytes + glot_lora_elements(&shadow.config, shadow.lora_rank) * glot_dtype_block_bytes(model->be->real);
+    p.model_bytes += new_bytes;
     GLOT_TRY(plan_stage(&p.train, r, &shadow, GLOT_PHASE_TRAIN, train_ids, err));
     GLOT_TRY(plan_stage(&p.review, r, &shadow, GLOT_PHASE_REVIEW, review_ids, err));
     uint64_t train = stage_bytes(&p.train), review = stage_bytes(&p.review);
-    p.peak_bytes = p.mapped_bytes + p.owned_bytes + (train > review ? train : review) + OTHER_BYTES;
+    uint64_t most = train > review ? train : review;
+    p.peak_bytes = p.mapped_bytes + p.owned_bytes + (most > p.merged_bytes ? most : p.merged_bytes) + OTHER_BYTES;
     p.available_bytes = glot_memory_limit(&p.available_name);
     GLOT_TRY(plan_disk(&p, r, model, err));
     if (measure_speed) {
@@ -198,12 +216,12 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
 /* The largest micro_batch, halved again and again, whose stage fits; 0: none. */
 static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_phase phase)
 {
-    glot_model shadow = *model;
+    glot_model shadow;
     glot_allocation layout;
     glot_train_settings settings = glot_recipe_settings(r, phase);
     const glot_plan_stage *stage = phase == GLOT_PHASE_TRAIN ? &p->train : &p->review;
     uint64_t weights = p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
-    if (expanded_config(&shadow.config, &layout, r, model, NULL, NULL) != GLOT_OK)
+    if (shadow_of(&shadow, &layout, r, model, NULL, NULL) != GLOT_OK)
         return 0;
     for (settings.steps = 1; settings.micro_batch > 0; settings.micro_batch /= 2) {
         glot_train_memory memory;

@@ -58,11 +58,10 @@ typedef struct glot_recipe_layers {
 } glot_recipe_layers;
 
 typedef struct glot_recipe_trainable {
-    int what; /* glot_trainable, or GLOT_RECIPE_LORA */
-    int64_t rank;
+    int what; /* glot_trainable */
+    int64_t rank; /* of GLOT_TRAIN_LORA */
     double alpha;
 } glot_recipe_trainable;
-enum { GLOT_RECIPE_LORA = GLOT_TRAIN_ALL + 1 };
 
 typedef struct glot_recipe_language {
     char *name;

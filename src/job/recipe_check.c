@@ -108,9 +108,6 @@ static glot_status not_there(const glot_recipe_reader *p, glot_recipe_place plac
 static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
-    if (r->train.trainable.what == GLOT_RECIPE_LORA)
-        return not_there(p, KEY("train", "trainable"), "LoRA", "new_experts, all_experts and all are there",
-                         err);
     if (r->train.recompute)
         return not_there(p, KEY("train", "recompute"), "recomputation",
                          "a smaller micro_batch needs less memory, too", err);
@@ -190,25 +187,38 @@ static glot_status resolve_share(const glot_recipe_reader *p, glot_recipe_stage 
     return GLOT_OK;
 }
 
+/* What trains must be there, and have text to train on. */
+static glot_status check_trainable(const glot_recipe_reader *p, glot_error *err)
+{
+    const glot_recipe *r = p->recipe;
+    int what = r->train.trainable.what;
+    bool is_dense = p->job == GLOT_JOB_EXPAND && !has_router(r);
+    double weight;
+    if (what == GLOT_TRAIN_LORA && !is_dense)
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("train", "trainable"), err,
+                                  "asks for LoRA, which is for a dense model: it goes with experts.per_layer: 1");
+    if (what != GLOT_TRAIN_LORA && what != GLOT_TRAIN_ALL && is_dense)
+        return glot_recipe_refuse(
+            p, GLOT_BAD_VALUE,
+            KEY("experts", r->experts.allocation == GLOT_RECIPE_UNIFORM ? "per_layer" : "list"), err,
+            "gives no layer a new expert, so that nothing would train; train.trainable: all trains the dense "
+            "model");
+    if (what != GLOT_TRAIN_ALL && count_group(r, GLOT_RECIPE_NEW, &weight) == 0)
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, (glot_recipe_place){"languages", NULL, NULL}, err,
+                                  "has no language of group new, expected at least one");
+    return GLOT_OK;
+}
+
 static glot_status resolve_train(const glot_recipe_reader *p, glot_error *err)
 {
     glot_recipe *r = p->recipe;
-    double weight;
     if (p->job == GLOT_JOB_REVIEW) {
         r->train.tokens = r->train.steps = -1;
         r->train.epochs = NAN;
         return GLOT_OK;
     }
     GLOT_TRY(check_amount(p, GLOT_PHASE_TRAIN, err));
-    if (p->job == GLOT_JOB_EXPAND && r->train.trainable.what != GLOT_TRAIN_ALL && !has_router(r))
-        return glot_recipe_refuse(
-            p, GLOT_BAD_VALUE,
-            KEY("experts", r->experts.allocation == GLOT_RECIPE_UNIFORM ? "per_layer" : "list"), err,
-            "gives no layer a new expert, so that nothing would train; train.trainable: all trains the dense "
-            "model");
-    if (r->train.trainable.what != GLOT_TRAIN_ALL && count_group(r, GLOT_RECIPE_NEW, &weight) == 0)
-        return glot_recipe_refuse(p, GLOT_BAD_VALUE, (glot_recipe_place){"languages", NULL, NULL}, err,
-                                  "has no language of group new, expected at least one");
+    GLOT_TRY(check_trainable(p, err));
     GLOT_TRY(resolve_numbers(p, &r->train, "train", err));
     return resolve_share(p, &r->train, GLOT_PHASE_TRAIN, err);
 }

@@ -304,8 +304,8 @@ const glot_recipe_key glot_recipe_keys[] = {
      "the load-balancing loss of the paper (1 at balance) or of the released code (top_k)"},
     {GLOT_SECTION_TRAIN, "trainable", GLOT_KEY_TRAINABLE, AT(train.trainable), "new_experts", 0, 0, false,
      "new_experts|all_experts|all", GLOT_CHANGE_NEVER,
-     "what trains; all with per_layer: 1 is full fine-tuning of the dense model; or {lora: {rank: 16, alpha: "
-     "32}}"},
+     "what trains; with per_layer: 1, all is full fine-tuning of the dense model, and {lora: {rank: 16, alpha: "
+     "32}} trains adapters beside its linear layers, merged at the end"},
 
     STAGE_KEYS(GLOT_SECTION_REVIEW, review, "16000", 0, "0.001", "0.33"),
     {GLOT_SECTION_REVIEW, "lpr_coef", GLOT_KEY_REAL, AT(review.lpr_coef), "0.1", 0, 1e6, false, NULL,

@@ -253,7 +253,7 @@ static glot_status read_layers(glot_recipe_layers *layers, const glot_recipe_key
 static bool read_lora(glot_recipe_trainable *out, const glot_yaml_node *node)
 {
     const glot_yaml_node *lora = glot_yaml_get(node, "lora");
-    *out = (glot_recipe_trainable){.what = GLOT_RECIPE_LORA, .rank = 16, .alpha = 32.0};
+    *out = (glot_recipe_trainable){.what = GLOT_TRAIN_LORA, .rank = 16, .alpha = 32.0};
     if (!lora || node->n != 1 || lora->kind != GLOT_YAML_MAP)
         return false;
     for (size_t i = 0; i < lora->n; i++) {
@@ -502,7 +502,7 @@ static void write_every(glot_str *out, const glot_recipe_every *every)
 
 static void write_trainable(glot_str *out, const glot_recipe_trainable *t, const char *choices)
 {
-    if (t->what == GLOT_RECIPE_LORA) {
+    if (t->what == GLOT_TRAIN_LORA) {
         glot_str_printf(out, "{lora: {rank: %" PRId64 ", alpha: ", t->rank);
         write_real(out, t->alpha);
         glot_str_puts(out, "}}");

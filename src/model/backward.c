@@ -17,7 +17,7 @@ static const glot_tensor *grad_of(const glot_param *p)
 
 static bool trains(const glot_param *p)
 {
-    return p && p->is_trainable;
+    return p && (p->is_trainable || p->lora.a);
 }
 
 static bool attention_trains(const glot_layer *l)
@@ -52,11 +52,10 @@ static void head_rows_backward(const glot_model *m, glot_workspace *ws, int64_t 
     glot_tensor normed = glot_tensor_slice(&ws->normed, first, n), d_normed = glot_tensor_slice(&ws->d_normed, first, n);
     glot_tensor logits = glot_tensor_slice(&ws->logits, 0, n), nll = glot_tensor_slice(&ws->nll, first, n);
     glot_tensor targets = glot_tensor_slice(&ws->targets, first, n);
-    glot_op_linear(ws->be, &logits, &normed, &m->lm_head->weight, NULL);
+    glot_linear head = glot_view_linear(m->lm_head, NULL);
+    glot_linear_forward(ws->be, &logits, &normed, &head, &ws->lora_scratch);
     glot_op_cross_entropy(ws->be, &nll, &logits, &targets, scale); /* logits become their gradient */
-    glot_op_linear_backward_input(ws->be, &d_normed, &logits, &m->lm_head->weight, false);
-    if (trains(m->lm_head))
-        glot_op_linear_backward_weight(ws->be, &m->lm_head->grad, &logits, &normed);
+    glot_linear_backward(ws->be, &d_normed, &logits, &normed, &head, &ws->lora_scratch, false);
 }
 
 static void head_backward(const glot_model *m, glot_workspace *ws, double scale)
@@ -125,12 +124,8 @@ static void project_backward(const glot_model *m, glot_workspace *ws, const glot
     if (norm)
         glot_op_rms_norm_backward(ws->be, d_out, grad_of(norm), d_out, raw, &norm->weight, m->config.rms_norm_eps, false);
     glot_tensor flat = glot_tensor_as_2d(d_out, n_tokens, glot_tensor_cols(d_out));
-    if (trains(w))
-        glot_op_linear_backward_weight(ws->be, &w->grad, &flat, x);
-    if (trains(bias))
-        glot_op_bias_backward(ws->be, &bias->grad, &flat);
-    if (dx)
-        glot_op_linear_backward_input(ws->be, dx, &flat, &w->weight, !is_first);
+    glot_linear linear = glot_view_linear(w, bias);
+    glot_linear_backward(ws->be, dx, &flat, x, &linear, &ws->lora_scratch, !is_first);
 }
 
 /* d_stream through the output projection and attention to d_q, d_k, d_v, rotation undone. */
@@ -142,9 +137,8 @@ static void attention_core_backward(const glot_model *m, glot_workspace *ws, con
     glot_tensor segments = glot_view_segments(ws);
     glot_tensor flat = glot_tensor_as_2d(&a->attn_out, ws->n_tokens, c->n_heads * c->head_dim);
     glot_tensor d_flat = glot_tensor_as_2d(&d->attn_out, ws->n_tokens, c->n_heads * c->head_dim);
-    if (trains(layer->o))
-        glot_op_linear_backward_weight(ws->be, &layer->o->grad, &d_stream, &flat);
-    glot_op_linear_backward_input(ws->be, &d_flat, &d_stream, &layer->o->weight, false);
+    glot_linear o = glot_view_linear(layer->o, NULL);
+    glot_linear_backward(ws->be, &d_flat, &d_stream, &flat, &o, &ws->lora_scratch, false);
     glot_op_attention_backward(ws->be, &d->q, &d->k, &d->v, &d->attn_out, &a->attn_out, &a->q, &a->k, &a->v, &segments,
                                1.0 / sqrt((double)c->head_dim));
     glot_op_rope(ws->be, &d->q, &positions, &ws->cos_table, &ws->sin_table, true);

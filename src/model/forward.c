@@ -22,7 +22,8 @@ static void project(const glot_model *m, glot_workspace *ws, const glot_tensor *
     int64_t n_tokens = glot_tensor_rows(x), width = glot_tensor_cols(out);
     const glot_tensor *target = norm ? raw : out;
     glot_tensor flat = glot_tensor_as_2d(target, n_tokens, width);
-    glot_op_linear(ws->be, &flat, x, &w->weight, bias ? &bias->weight : NULL);
+    glot_linear linear = glot_view_linear(w, bias);
+    glot_linear_forward(ws->be, &flat, x, &linear, &ws->lora_scratch);
     if (norm)
         glot_op_rms_norm(ws->be, out, raw, &norm->weight, m->config.rms_norm_eps);
 }
@@ -61,7 +62,8 @@ static void attention_forward(const glot_model *m, glot_workspace *ws, int64_t l
                       &segments, 1.0 / sqrt((double)c->head_dim));
     glot_tensor flat = glot_tensor_as_2d(&a->attn_out, ws->n_tokens, c->n_heads * c->head_dim);
     glot_tensor branch = glot_view_rows(&ws->branch, ws);
-    glot_op_linear(ws->be, &branch, &flat, &layer->o->weight, NULL);
+    glot_linear o = glot_view_linear(layer->o, NULL);
+    glot_linear_forward(ws->be, &branch, &flat, &o, &ws->lora_scratch);
     glot_op_add(ws->be, &a->middle, &a->input, &branch);
 }
 
@@ -99,7 +101,8 @@ static glot_tensor head_forward(const glot_model *m, glot_workspace *ws, int64_t
 {
     glot_tensor rows = glot_tensor_slice(&ws->normed, first, n);
     glot_tensor logits = glot_tensor_slice(&ws->logits, 0, n);
-    glot_op_linear(ws->be, &logits, &rows, &m->lm_head->weight, NULL);
+    glot_linear head = glot_view_linear(m->lm_head, NULL);
+    glot_linear_forward(ws->be, &logits, &rows, &head, &ws->lora_scratch);
     return logits;
 }
 

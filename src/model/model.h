@@ -21,7 +21,8 @@ typedef enum glot_role {
     GLOT_ROLE_EMBEDDING, GLOT_ROLE_ATTN_NORM, GLOT_ROLE_Q, GLOT_ROLE_K, GLOT_ROLE_V, GLOT_ROLE_Q_BIAS,
     GLOT_ROLE_K_BIAS, GLOT_ROLE_V_BIAS, GLOT_ROLE_Q_NORM, GLOT_ROLE_K_NORM, GLOT_ROLE_O, GLOT_ROLE_FFN_NORM,
     GLOT_ROLE_ROUTER, GLOT_ROLE_LANGUAGE_GATE, GLOT_ROLE_GATE_PROJ, GLOT_ROLE_UP_PROJ, GLOT_ROLE_DOWN_PROJ,
-    GLOT_ROLE_FINAL_NORM, GLOT_ROLE_LM_HEAD, GLOT_ROLE_EXACT_EVIDENCE
+    GLOT_ROLE_FINAL_NORM, GLOT_ROLE_LM_HEAD, GLOT_ROLE_EXACT_EVIDENCE,
+    GLOT_ROLE_LORA_A, GLOT_ROLE_LORA_B /* of adapters, which are not in the table */
 } glot_role;
 
 /* One tensor of the model under its Hugging Face name. */
@@ -33,6 +34,7 @@ typedef struct glot_param {
     bool is_owned;       /* weight.addr was allocated by the model (else it is a mapped file's) */
     bool is_trainable;
     glot_tensor grad;    /* same shape, be->real; addr NULL while frozen */
+    glot_lora lora;      /* the adapter beside this weight; a is NULL where there is none */
 } glot_param;
 
 typedef struct glot_layer {
@@ -51,6 +53,9 @@ typedef struct glot_model {
     char *path;               /* where it was opened */
     glot_param **params;      /* [n_params] in the order of saving: embedding, layers, final norm, head */
     size_t n_params, params_capacity;
+    glot_param **adapters;    /* [n_adapters] A and B of one linear layer after the other, while LoRA trains; never saved */
+    size_t n_adapters;
+    int64_t lora_rank;        /* 0: no adapters */
     glot_layer *layers;       /* [config.n_layers] */
     glot_param *embedding, *final_norm, *lm_head, *exact_evidence; /* lm_head == embedding where tied */
     glot_safetensors *safetensors; /* what the mapped weights belong to */
@@ -83,6 +88,27 @@ glot_tensor glot_param_shape(const glot_model_config *c, glot_role role, int lay
  * gradient; frozen ones have none. */
 glot_status glot_model_allocate_grads(glot_model *m, glot_error *err);
 void glot_model_zero_grads(glot_model *m);
+/* Every parameter that trains, adapters behind the table's, into `out` (unless NULL); gives their number. */
+size_t glot_model_trained(const glot_model *m, glot_param **out);
+/* Bytes of their gradients. */
+size_t glot_model_trained_bytes(const glot_model *m);
+
+/* ---- LoRA (lora.c) ---- */
+
+typedef struct glot_lora_settings {
+    int64_t rank;
+    double alpha;
+} glot_lora_settings;
+/* GLOT_BAD_ARGUMENT for a layer with several experts, or a rank larger than a linear layer is wide. */
+glot_status glot_model_check_lora(const glot_model *m, const glot_lora_settings *settings, glot_error *err);
+/* Puts an adapter beside every linear layer of a dense model but the head: A Kaiming-uniform, seeded by name; B zero, so that
+ * the model computes what it did. Adapters train; whether the weights beside them do is the caller's affair. */
+glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *settings, uint64_t seed, glot_error *err);
+/* W + alpha / rank B A in place of each W, which becomes be->real and the model's own; the adapters are gone. */
+glot_status glot_model_merge_lora(glot_model *m, glot_error *err);
+/* Whether the weights of this role get adapters; and how many numbers all adapters of a configuration are. */
+bool glot_lora_adapts(glot_role role);
+uint64_t glot_lora_elements(const glot_model_config *c, int64_t rank);
 
 /* SHA-256 over name, dtype, shape and bytes of every parameter, sorted by name. frozen_only: of those with
  * is_trainable == false but for the exact path's evidence, which is counted after training. */
@@ -176,6 +202,7 @@ typedef struct glot_workspace {
     glot_pool pool;
     glot_layer_acts *acts;        /* [n_layers] (train) or [1] */
     glot_moe_scratch moe_scratch;
+    glot_lora_scratch lora_scratch;
     glot_tensor branch;           /* [T, h] what attention or FFN adds */
     glot_tensor output;           /* [T, h] the last layer's */
     glot_tensor normed;           /* [T, h] after the final norm */

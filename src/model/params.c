@@ -174,8 +174,10 @@ static void free_owned(glot_model *m, glot_tensor *t)
     t->addr = NULL;
 }
 
-static void free_param(glot_model *m, glot_param *p)
+void glot_param_free(glot_model *m, glot_param *p)
 {
+    if (!p)
+        return;
     if (p->is_owned)
         free_owned(m, &p->weight);
     free_owned(m, &p->grad);
@@ -188,8 +190,11 @@ void glot_model_close(glot_model *m)
     if (!m)
         return;
     for (size_t i = 0; i < m->n_params; i++)
-        free_param(m, m->params[i]);
+        glot_param_free(m, m->params[i]);
+    for (size_t i = 0; i < m->n_adapters; i++)
+        glot_param_free(m, m->adapters[i]);
     glot_free(m->params);
+    glot_free(m->adapters);
     glot_free(m->layers);
     glot_free(m->link_memory);
     glot_safetensors_close(m->safetensors);
@@ -220,17 +225,23 @@ glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_
     return GLOT_OK;
 }
 
-glot_status glot_model_add_param(glot_param **out, glot_model *m, glot_role role, int layer, int expert,
-                                 glot_dtype dtype, glot_error *err)
+glot_status glot_param_place(glot_model *m, glot_param *p, glot_error *err)
 {
-    glot_param *p = NULL;
     size_t bytes;
-    GLOT_TRY(glot_model_add_unplaced(&p, m, &(glot_param_id){role, layer, expert}, err));
-    p->weight.dtype = dtype;
     if (!glot_tensor_bytes_checked(&bytes, &p->weight))
         return GLOT_FAIL(err, GLOT_NOMEM, "tensor '%s' is too large for this machine", p->name);
     GLOT_TRY(m->be->alloc(m->be, &p->weight.addr, bytes, p->name, err));
     p->is_owned = true;
+    return GLOT_OK;
+}
+
+glot_status glot_model_add_param(glot_param **out, glot_model *m, glot_role role, int layer, int expert,
+                                 glot_dtype dtype, glot_error *err)
+{
+    glot_param *p = NULL;
+    GLOT_TRY(glot_model_add_unplaced(&p, m, &(glot_param_id){role, layer, expert}, err));
+    p->weight.dtype = dtype;
+    GLOT_TRY(glot_param_place(m, p, err));
     *out = p;
     return GLOT_OK;
 }
@@ -242,7 +253,7 @@ void glot_model_remove_param(glot_model *m, glot_param *p)
         if (m->params[i] != p)
             m->params[kept++] = m->params[i];
     m->n_params = kept;
-    free_param(m, p);
+    glot_param_free(m, p);
 }
 
 /* ---- linking ---- */
@@ -340,6 +351,11 @@ static const glot_tensor *grad_of(const glot_param *p)
     return p && p->grad.addr ? &p->grad : NULL;
 }
 
+static const glot_lora *lora_of(const glot_param *p)
+{
+    return p->lora.a ? &p->lora : NULL;
+}
+
 /* The layer's moe weights are its parameters seen as tensors. The arrays were laid out by allocate_links as
  * plain pointers. */
 static void link_moe(const glot_model *m, glot_layer *layer)
@@ -360,6 +376,9 @@ static void link_moe(const glot_model *m, glot_layer *layer)
         ((const glot_tensor **)w->d_up_proj)[e] = grad_of(layer->up_proj[e]);
         ((const glot_tensor **)w->d_down_proj)[e] = grad_of(layer->down_proj[e]);
     }
+    w->gate_lora = lora_of(layer->gate_proj[0]);
+    w->up_lora = lora_of(layer->up_proj[0]);
+    w->down_lora = lora_of(layer->down_proj[0]);
 }
 
 glot_status glot_model_link(glot_model *m, glot_error *err)
@@ -380,8 +399,18 @@ glot_status glot_model_link(glot_model *m, glot_error *err)
 
 /* ---- gradients ---- */
 
-/* A trained weight is the model's own and of the backend's type. */
-static glot_status own_weight(glot_model *m, glot_param *p, glot_error *err)
+/* The table and the adapters, one behind the other. */
+static glot_param *param_at(const glot_model *m, size_t i)
+{
+    return i < m->n_params ? m->params[i] : m->adapters[i - m->n_params];
+}
+
+static size_t n_all(const glot_model *m)
+{
+    return m->n_params + m->n_adapters;
+}
+
+glot_status glot_param_own(glot_model *m, glot_param *p, glot_error *err)
 {
     if (p->is_owned && p->weight.dtype == m->be->real)
         return GLOT_OK;
@@ -397,30 +426,53 @@ static glot_status own_weight(glot_model *m, glot_param *p, glot_error *err)
     return GLOT_OK;
 }
 
+static glot_status allocate_grad(glot_model *m, glot_param *p, glot_error *err)
+{
+    if (!p->is_trainable) {
+        free_owned(m, &p->grad);
+        return GLOT_OK;
+    }
+    GLOT_TRY(glot_param_own(m, p, err));
+    if (p->grad.addr)
+        return GLOT_OK;
+    p->grad = p->weight;
+    p->grad.addr = NULL;
+    return m->be->alloc(m->be, &p->grad.addr, glot_tensor_bytes(&p->grad), p->name, err);
+}
+
 glot_status glot_model_allocate_grads(glot_model *m, glot_error *err)
 {
-    for (size_t i = 0; i < m->n_params; i++) {
-        glot_param *p = m->params[i];
-        if (!p->is_trainable) {
-            free_owned(m, &p->grad);
-            continue;
-        }
-        GLOT_TRY(own_weight(m, p, err));
-        if (p->grad.addr)
-            continue;
-        p->grad = p->weight;
-        p->grad.addr = NULL;
-        GLOT_TRY(m->be->alloc(m->be, &p->grad.addr, glot_tensor_bytes(&p->grad), p->name, err));
-    }
+    for (size_t i = 0; i < n_all(m); i++)
+        GLOT_TRY(allocate_grad(m, param_at(m, i), err));
     glot_model_zero_grads(m);
     return glot_model_link(m, err);
 }
 
 void glot_model_zero_grads(glot_model *m)
 {
-    for (size_t i = 0; i < m->n_params; i++)
-        if (m->params[i]->grad.addr)
-            m->be->zero(m->be, &m->params[i]->grad);
+    for (size_t i = 0; i < n_all(m); i++)
+        if (param_at(m, i)->grad.addr)
+            m->be->zero(m->be, &param_at(m, i)->grad);
+}
+
+size_t glot_model_trained(const glot_model *m, glot_param **out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_all(m); i++) {
+        if (param_at(m, i)->is_trainable && out)
+            out[n] = param_at(m, i);
+        n += param_at(m, i)->is_trainable;
+    }
+    return n;
+}
+
+size_t glot_model_trained_bytes(const glot_model *m)
+{
+    size_t elements = 0;
+    for (size_t i = 0; i < n_all(m); i++)
+        if (param_at(m, i)->is_trainable)
+            elements += (size_t)glot_tensor_elements(&param_at(m, i)->weight);
+    return elements * glot_dtype_block_bytes(m->be->real);
 }
 
 /* ---- numbers between backend and host ---- */

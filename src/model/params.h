@@ -21,6 +21,12 @@ glot_status glot_model_create_empty(glot_model **out, glot_backend *be, const gl
 glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_param_id *id,
                                     glot_error *err);
 
+/* Memory of the model's own for a weight that has shape and type. */
+glot_status glot_param_place(glot_model *m, glot_param *p, glot_error *err);
+/* A weight that changes is the model's own and be->real: converted where it was mapped or of another type. */
+glot_status glot_param_own(glot_model *m, glot_param *p, glot_error *err);
+void glot_param_free(glot_model *m, glot_param *p); /* NULL is allowed */
+
 /* Takes a parameter out of the table and frees it; glot_model_link must follow. */
 void glot_model_remove_param(glot_model *m, glot_param *p);
 

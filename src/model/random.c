@@ -3,7 +3,7 @@
  * Random weights from a seed: every parameter has a generator of its own, (seed, its name), so that its
  * numbers depend on nothing else in the model. Values are those of Hugging Face's initialisation: embeddings
  * and projections normal with std 0.02, norms 1, biases 0; routers and language gates Xavier-normal (METHOD
- * 1, 6).
+ * 1, 6); LoRA's A Kaiming-uniform as PEFT has it, sqrt(6 / ((1 + 5) k)) either way, and its B 0.
  */
 #include "model/params.h"
 #include "base/memory.h"
@@ -28,6 +28,7 @@ static bool is_constant(glot_role role, float *value)
     case GLOT_ROLE_K_BIAS:
     case GLOT_ROLE_V_BIAS:
     case GLOT_ROLE_EXACT_EVIDENCE:
+    case GLOT_ROLE_LORA_B:
         *value = 0.0f;
         return true;
     default:
@@ -41,6 +42,13 @@ static double std_of(const glot_param *p)
     if (p->role == GLOT_ROLE_ROUTER || p->role == GLOT_ROLE_LANGUAGE_GATE)
         return sqrt(2.0 / (double)(p->weight.shape[0] + p->weight.shape[1]));
     return INIT_STD;
+}
+
+static double draw(glot_rng *rng, const glot_param *p, double std)
+{
+    if (p->role == GLOT_ROLE_LORA_A)
+        return (2.0 * glot_rng_uniform(rng) - 1.0) / sqrt((double)glot_tensor_cols(&p->weight));
+    return std * glot_rng_normal(rng);
 }
 
 glot_status glot_param_randomize(const glot_model *m, const glot_param *p, int64_t first_row, uint64_t seed,
@@ -57,11 +65,11 @@ glot_status glot_param_randomize(const glot_model *m, const glot_param *p, int64
     if (status == GLOT_OK)
         status = glot_new(&scratch, CHUNK, sizeof(double), "random weights", err);
     for (int64_t i = 0; i < skipped && is_drawn; i++)
-        glot_rng_normal(&rng);
+        draw(&rng, p, std);
     for (int64_t first = skipped; first < n && status == GLOT_OK; first += CHUNK) {
         int64_t count = n - first < CHUNK ? n - first : CHUNK;
         for (int64_t i = 0; i < count; i++)
-            values[i] = is_drawn ? (float)(std * glot_rng_normal(&rng)) : constant;
+            values[i] = is_drawn ? (float)draw(&rng, p, std) : constant;
         glot_param_write(m, &p->weight, first, count, values, scratch);
     }
     glot_free(values);

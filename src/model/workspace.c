@@ -109,6 +109,8 @@ static void plan(glot_workspace *ws, glot_pool *pool, const sizes *s)
     }
     glot_moe_scratch_plan(&ws->moe_scratch, pool, s->n_tokens, max_experts(c), c->top_k, c->hidden_size,
                           c->intermediate_size, is_training, c->gate.n_layers > 0);
+    glot_lora_scratch_plan(&ws->lora_scratch, pool, s->n_tokens, ws->model->lora_rank, is_training);
+    ws->moe_scratch.lora = ws->lora_scratch;
     plan_head(ws, pool, c, s);
 }
 

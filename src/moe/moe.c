@@ -59,36 +59,43 @@ static layer_view view_of(const glot_moe_acts *acts, const glot_moe_scratch *scr
 
 /* ---- one expert: a plain FFN ---- */
 
-static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w, layer_view *v)
+typedef struct ffn_layers {
+    glot_linear gate, up, down;
+} ffn_layers;
+
+static ffn_layers ffn_of(const glot_moe_weights *w)
 {
-    glot_op_linear(be, &v->gate, x, w->gate_proj[0], NULL);
-    glot_op_linear(be, &v->up, x, w->up_proj[0], NULL);
+    return (ffn_layers){.gate = {.weight = w->gate_proj[0], .d_weight = w->d_gate_proj[0], .lora = w->gate_lora},
+                        .up = {.weight = w->up_proj[0], .d_weight = w->d_up_proj[0], .lora = w->up_lora},
+                        .down = {.weight = w->down_proj[0], .d_weight = w->d_down_proj[0], .lora = w->down_lora}};
+}
+
+static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
+                        const glot_moe_scratch *scratch)
+{
+    ffn_layers layers = ffn_of(w);
+    glot_linear_forward(be, &v->gate, x, &layers.gate, &scratch->lora);
+    glot_linear_forward(be, &v->up, x, &layers.up, &scratch->lora);
     glot_op_swiglu(be, &v->hidden, &v->gate, &v->up);
-    glot_op_linear(be, y, &v->hidden, w->down_proj[0], NULL);
+    glot_linear_forward(be, y, &v->hidden, &layers.down, &scratch->lora);
 }
 
 static void ffn_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                          const glot_moe_weights *w, layer_view *v, glot_moe_scratch *scratch, bool is_dx_needed)
 {
-    bool is_trained = w->d_gate_proj[0] != NULL;
+    ffn_layers layers = ffn_of(w);
+    bool is_trained = layers.gate.d_weight || layers.gate.lora;
     if (!is_trained && !is_dx_needed)
         return;
     glot_tensor d_gate = glot_tensor_prefix_2d(&scratch->d_gate, v->n_rows, glot_tensor_cols(&v->gate));
     glot_tensor d_up = glot_tensor_prefix_2d(&scratch->d_up, v->n_rows, glot_tensor_cols(&v->gate));
-    if (is_trained) {
+    const glot_tensor *d_input = is_dx_needed ? dx : NULL;
+    if (is_trained)
         glot_op_swiglu(be, &v->hidden, &v->gate, &v->up);
-        glot_op_linear_backward_weight(be, w->d_down_proj[0], dy, &v->hidden);
-    }
-    glot_op_linear_backward_input(be, &v->hidden, dy, w->down_proj[0], false);
+    glot_linear_backward(be, &v->hidden, dy, &v->hidden, &layers.down, &scratch->lora, false);
     glot_op_swiglu_backward(be, &d_gate, &d_up, &v->hidden, &v->gate, &v->up);
-    if (is_trained) {
-        glot_op_linear_backward_weight(be, w->d_gate_proj[0], &d_gate, x);
-        glot_op_linear_backward_weight(be, w->d_up_proj[0], &d_up, x);
-    }
-    if (is_dx_needed) {
-        glot_op_linear_backward_input(be, dx, &d_gate, w->gate_proj[0], false);
-        glot_op_linear_backward_input(be, dx, &d_up, w->up_proj[0], true);
-    }
+    glot_linear_backward(be, d_input, &d_gate, x, &layers.gate, &scratch->lora, false);
+    glot_linear_backward(be, d_input, &d_up, x, &layers.up, &scratch->lora, true);
 }
 
 /* ---- several experts ---- */
@@ -130,7 +137,7 @@ void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor 
 {
     layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
     if (w->n_experts == 1) {
-        ffn_forward(be, y, x, w, &v);
+        ffn_forward(be, y, x, w, &v, scratch);
         return;
     }
     route(be, x, w, &v, acts, scratch, paths);

@@ -9,7 +9,7 @@
 #ifndef GLOT_MOE_MOE_H
 #define GLOT_MOE_MOE_H
 
-#include "tensor/backend.h"
+#include "moe/linear.h"
 
 /* The expert that is the untouched original FFN. */
 enum { GLOT_EXPERT_ORIGINAL = 0 };
@@ -28,6 +28,7 @@ typedef struct glot_moe_weights {
     const glot_tensor *const *d_gate_proj;  /* E entries, each NULL or a gradient */
     const glot_tensor *const *d_up_proj;
     const glot_tensor *const *d_down_proj;
+    const glot_lora *gate_lora, *up_lora, *down_lora; /* beside the plain FFN's projections (E = 1); NULL: none */
 } glot_moe_weights;
 
 /* What the forward pass leaves for the backward pass. For E = 1 only gate and up ([T, f]). */
@@ -52,6 +53,7 @@ typedef struct glot_moe_scratch {
     glot_tensor gate_input;        /* [T, h] what a language gate looks at; these three only where there is one */
     glot_tensor is_original;       /* U8 [T] */
     glot_tensor d_language_logits; /* [T, 2] */
+    glot_lora_scratch lora;        /* the caller's: shared with the other linear layers */
 } glot_moe_scratch;
 
 /* What decides, besides the router, which tokens take the original expert alone. */

@@ -108,6 +108,14 @@ static void run_add(bench *b, const run_size *s)
     glot_op_add(b->be, AT(p, out), AT(p, x), AT(p, y));
 }
 
+static void run_scale(bench *b, const run_size *s)
+{
+    glot_tensor x = make_output_normal(b, real_2d(b, s->T, s->n));
+    glot_tensor out = flag(s, 0) ? x : make_output(b, x);
+    EACH_PART(p, s, s->T)
+    glot_op_scale(b->be, AT(p, out), AT(p, x), 0.3);
+}
+
 static void run_linear(bench *b, const run_size *s)
 {
     glot_tensor x = make_normal(b, real_2d(b, s->T, s->k), 1), out = make_output(b, real_2d(b, s->T, s->n));

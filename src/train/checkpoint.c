@@ -21,16 +21,6 @@ enum { VERSION = 1 };
 static const char *const files[] = {"trained.safetensors", "moments.safetensors", "state.json"};
 enum { N_FILES = 3 };
 
-uint64_t glot_checkpoint_bytes(const glot_model *model)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < model->n_params; i++)
-        if (model->params[i]->is_trainable)
-            bytes += 3 * (uint64_t)glot_tensor_elements(&model->params[i]->weight) *
-                     glot_dtype_block_bytes(model->be->real);
-    return bytes + (1 << 16);
-}
-
 /* ---- saving ---- */
 
 /* glot_save_fill: piece by piece from the backend. */

@@ -123,7 +123,5 @@ glot_status glot_checkpoint_verify(const char *dir, json_t **state, glot_error *
  * verify hashes: verify does. */
 glot_status glot_checkpoint_load(const char *dir, glot_trainer *t, const char *frozen_sha256,
                                  glot_error *err);
-/* Bytes a checkpoint of this model needs, for the plan. */
-uint64_t glot_checkpoint_bytes(const glot_model *model);
 
 #endif

@@ -5,14 +5,6 @@
 
 #include <string.h>
 
-static size_t count_trained(const glot_model *m)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_params; i++)
-        n += m->params[i]->is_trainable;
-    return n;
-}
-
 static glot_status check_settings(const glot_model *m, const glot_train_settings *s, const int32_t *language_group,
                                   size_t n_languages, glot_error *err)
 {
@@ -21,7 +13,7 @@ static glot_status check_settings(const glot_model *m, const glot_train_settings
         has_home = has_home || language_group[i] < m->config.n_groups - 1;
     if (n_languages > GLOT_MAX_LANGUAGES)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%zu languages are more than the %d that are supported", n_languages, GLOT_MAX_LANGUAGES);
-    if (count_trained(m) == 0)
+    if (glot_model_trained(m, NULL) == 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "nothing trains: every parameter of the model is frozen");
     if (s->phase == GLOT_PHASE_REVIEW && !has_home)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a review needs text in an old language, and none of the %zu languages given is old", n_languages);
@@ -50,9 +42,7 @@ static glot_status make_moments(glot_trainer *t, glot_error *err)
     GLOT_TRY(glot_new(&t->trained, n, sizeof *t->trained, "the trainer", err));
     GLOT_TRY(glot_new(&t->moment1, n, sizeof *t->moment1, "the trainer", err));
     GLOT_TRY(glot_new(&t->moment2, n, sizeof *t->moment2, "the trainer", err));
-    for (size_t i = 0, k = 0; i < t->model->n_params; i++)
-        if (t->model->params[i]->is_trainable)
-            t->trained[k++] = t->model->params[i];
+    glot_model_trained(t->model, t->trained);
     glot_pool measure;
     glot_pool_measure(&measure, be);
     plan_moments(t, &measure);
@@ -82,7 +72,7 @@ glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix 
     t->next_block = mix ? next_of_mix : NULL;
     t->next_block_user = mix;
     t->settings = *settings;
-    t->n_trained = count_trained(model);
+    t->n_trained = glot_model_trained(model, NULL);
     t->n_languages = n_languages;
     memcpy(t->language_group, language_group, n_languages * sizeof *language_group);
     GLOT_TRY_OUT(make_moments(t, err));
@@ -115,11 +105,7 @@ glot_status glot_trainer_measure(glot_train_memory *memory, const glot_model *mo
                                  glot_error *err)
 {
     *memory = (glot_train_memory){.host = glot_step_data_bytes(s)};
-    for (size_t i = 0; i < model->n_params; i++) {
-        const glot_param *p = model->params[i];
-        if (p->is_trainable)
-            memory->gradients += (size_t)glot_tensor_elements(&p->weight) * glot_dtype_block_bytes(model->be->real);
-    }
+    memory->gradients = glot_model_trained_bytes(model);
     memory->moments = 2 * memory->gradients;
     return glot_workspace_measure(&memory->workspace, model, GLOT_WORKSPACE_TRAIN, s->micro_batch * s->length, s->length,
                                   s->length, err);

@@ -15,7 +15,7 @@ text.safetensors       the blocks that every case reads, in order, from the firs
 cases.json             a list of cases:
     name, start        the case; the folder it starts from
     phase              "train" or "review"
-    trainable          "new_experts", "all_experts", "all" or "routers" (and language gates)
+    trainable          "new_experts", "all_experts", "all", "routers" (and language gates) or "lora", with `rank` and `alpha`
     steps, batch, micro_batch, length, n_languages
     schedule, lr, min_lr, router_lr, warmup_steps, beta1, beta2, eps, weight_decay, clip
     balance_coef, balance_form, lpr_coef, lpr_form, lpr_groups, gate_coef, cross_document
@@ -23,7 +23,8 @@ cases.json             a list of cases:
                        a loss whose coefficient is 0 is not taken and is 0
     first_grad_norms   tensor name -> L2 norm of its gradient in the first step, before clipping
     kept               start of the names of the tensors in NAME.safetensors: all trained ones, or one layer's to keep it small
-NAME.safetensors       trained tensors after the last step, rounded to float32
+NAME.safetensors       trained tensors after the last step, rounded to float32; of LoRA A [rank, in] and B, transposed, [rank, out]
+NAME.start.safetensors, NAME.merged.safetensors: LoRA's A at the start, and W + alpha / rank B A after the last step
 
 Step s takes blocks s * batch .. (s + 1) * batch - 1; the text starts again when it runs out.
 
@@ -74,14 +75,21 @@ def rotate(x, positions, tables):
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
 
+def linear(W, name, x):
+    """x W^T + bias, and LoRA beside W: alpha / rank (x A^T) B^T; lora_B is B^T."""
+    y = x @ W[f"{name}.weight"].T
+    if f"{name}.bias" in W:
+        y = y + W[f"{name}.bias"]
+    if f"{name}.lora_A" in W:
+        y = y + W["lora_scale"] * (x @ W[f"{name}.lora_A"].T @ W[f"{name}.lora_B"])
+    return y
+
+
 def attention(W, C, prefix, x, positions, visible, tables):
     heads, kv_heads, d = C["num_attention_heads"], C["num_key_value_heads"], C["head_dim"]
 
     def project(which, n):
-        y = x @ W[f"{prefix}{which}_proj.weight"].T
-        if f"{prefix}{which}_proj.bias" in W:
-            y = y + W[f"{prefix}{which}_proj.bias"]
-        y = y.view(-1, n, d)
+        y = linear(W, f"{prefix}{which}_proj", x).view(-1, n, d)
         if f"{prefix}{which}_norm.weight" in W:
             y = rms_norm(y, W[f"{prefix}{which}_norm.weight"], C["rms_norm_eps"])
         return y
@@ -91,11 +99,11 @@ def attention(W, C, prefix, x, positions, visible, tables):
     v = project("v", kv_heads).repeat_interleave(heads // kv_heads, 1)
     scores = torch.einsum("qhd,khd->hqk", q, k) / math.sqrt(d)
     weights = scores.masked_fill(~visible, -math.inf).softmax(-1)
-    return torch.einsum("hqk,khd->qhd", weights, v).reshape(len(x), -1) @ W[f"{prefix}o_proj.weight"].T
+    return linear(W, f"{prefix}o_proj", torch.einsum("hqk,khd->qhd", weights, v).reshape(len(x), -1))
 
 
 def ffn(W, prefix, x):
-    return (F.silu(x @ W[f"{prefix}gate_proj.weight"].T) * (x @ W[f"{prefix}up_proj.weight"].T)) @ W[f"{prefix}down_proj.weight"].T
+    return linear(W, f"{prefix}down_proj", F.silu(linear(W, f"{prefix}gate_proj", x)) * linear(W, f"{prefix}up_proj", x))
 
 
 def takes_original(W, prefix, x, looks, gates):
@@ -261,6 +269,8 @@ def learning_rate(case, lr, step):
 
 
 def is_trained(name, model, trainable):
+    if "lora" in name or trainable == "lora":
+        return name.endswith(("lora_A", "lora_B"))
     if "language_gate" in name:
         return trainable == "routers"
     if trainable == "all":
@@ -279,9 +289,28 @@ def check_both_ways(decisions):
         assert 0.05 < is_original.double().mean() < 0.95, "a gate sends nearly every token one way: take another seed"
 
 
-def train(model, case, text):
+def lora_start(model, case):
+    """PEFT's start beside every projection: A Kaiming-uniform, that is within 1 / sqrt(in) of 0, and B zero."""
+    generator = torch.Generator().manual_seed(81)
+    out = {"lora_scale": torch.tensor(case["alpha"] / case["rank"], dtype=torch.float64)}
+    for name, W in model["weights"].items():
+        if name.endswith("_proj.weight"):
+            a = (2 * torch.rand(case["rank"], W.shape[1], generator=generator) - 1) / math.sqrt(W.shape[1])
+            out[name.replace("weight", "lora_A")] = a.bfloat16().double()
+            out[name.replace("weight", "lora_B")] = torch.zeros(case["rank"], W.shape[0], dtype=torch.float64)
+    return out
+
+
+def merged(model, case, final):
+    """W + alpha / rank B A."""
+    stems = [name.removesuffix("lora_A") for name in final if name.endswith("lora_A")]
+    return {f"{stem}weight": model["weights"][f"{stem}weight"] + case["alpha"] / case["rank"] * final[f"{stem}lora_B"].T @ final[f"{stem}lora_A"]
+            for stem in stems}
+
+
+def train(model, case, text, start):
     """Expected values of every step, the first step's gradient norms, and the trained tensors at the end."""
-    W = {name: t.clone() for name, t in model["weights"].items()}
+    W = {name: t.clone() for name, t in (model["weights"] | start).items()}
     trained = {name: t.requires_grad_() for name, t in W.items() if is_trained(name, model, case["trainable"])}
     deciding = ("router.weight", "language_gate.weight")
     routers = [t for name, t in trained.items() if name.endswith(deciding)]
@@ -430,6 +459,8 @@ CASES = [
          weight_decay=0.05, router_lr=5e-3),
     dict(name="train_all", start="layerwise", trainable="all", steps=5, schedule="constant", clip=0.0),
     dict(name="train_dense", start="dense", trainable="all", steps=5, beta1=0.8, beta2=0.95),
+    dict(name="train_lora", start="dense", trainable="lora", rank=4, alpha=8.0, clip=0.0, lr=1e-2),
+    dict(name="train_lora_once", start="dense", trainable="lora", rank=3, alpha=1.5, steps=1, micro_batch=2, kept=LAST),
     dict(name="train_cross_document", start="uniform", kept=LAST, steps=2, cross_document=True),
     dict(name="train_grown", start="grown", steps=3, n_languages=3, balance_form="released", balance_coef=0.1),
     dict(name="review", start="uniform", **REVIEW),
@@ -449,6 +480,11 @@ CASES = [
 def write_text(text):
     tensors = {key: torch.tensor([block[key] for block in text], dtype=torch.int32) for key in ("ids", "languages", "is_start")}
     save_file(tensors | {"lengths": torch.tensor([block["n"] for block in text], dtype=torch.int32)}, GOLDEN / "text.safetensors")
+
+
+def write_tensors(case, which, tensors):
+    kept = {name: t.float().contiguous() for name, t in tensors.items() if name.startswith(case["kept"])}
+    save_file(kept, GOLDEN / f"{case['name']}{which}.safetensors")
 
 
 def main():
@@ -471,10 +507,13 @@ def main():
     for settings in CASES:
         case = {**DEFAULTS, **settings}
         model = models[case["start"]]
-        expected, first_grad_norms, final = train(model, case, of_languages(text, case["n_languages"]))
+        start = lora_start(model, case) if case["trainable"] == "lora" else {}
+        expected, first_grad_norms, final = train(model, case, of_languages(text, case["n_languages"]), start)
         written.append(case | dict(expected=expected, first_grad_norms=first_grad_norms))
-        kept = {name: t.float().contiguous() for name, t in final.items() if name.startswith(case["kept"])}
-        save_file(kept, GOLDEN / f"{case['name']}.safetensors")
+        write_tensors(case, "", final)
+        if start:
+            write_tensors(case | dict(kept=""), ".start", {name: t for name, t in start.items() if name.endswith("lora_A")})
+            write_tensors(case, ".merged", merged(model, case, final))
         print(case["name"], "loss", expected[0]["loss"], "->", expected[-1]["loss"], file=sys.stderr)
     (GOLDEN / "cases.json").write_text(json.dumps(written, indent=1) + "\n")
 

@@ -140,6 +140,19 @@ void GLOT_KERNEL(add)(glot_backend *be, const glot_tensor *out, const glot_tenso
             row_store(sum + i, v16_add(row_load(left + i, n - i), row_load(right + i, n - i)), n - i);
 }
 
+void GLOT_KERNEL(scale)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, double factor)
+{
+    int64_t n = glot_tensor_elements(out);
+    const float *from = row_floats(x);
+    float *to = row_floats(out);
+    v16 factors = v16_set1((float)factor);
+    GLOT_ASSERT(glot_tensor_elements(x) == n);
+#pragma omp parallel for num_threads(glot_cpu_team(be, n)) schedule(static)
+    for (int64_t block = 0; block < n; block += ROW_BLOCK)
+        for (int64_t i = block; i < row_min(block + ROW_BLOCK, n); i += 16)
+            row_store(to + i, v16_mul(row_load(from + i, n - i), factors), n - i);
+}
+
 void GLOT_KERNEL(bias_backward)(glot_backend *be, const glot_tensor *db, const glot_tensor *dy)
 {
     int64_t n = glot_tensor_elements(db), T = n ? glot_tensor_elements(dy) / n : 0;

@@ -103,6 +103,15 @@ void REF_NAME(add)(glot_backend *be, const glot_tensor *out, const glot_tensor *
         reals(out)[i] = reals(a)[i] + reals(b)[i];
 }
 
+void REF_NAME(scale)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, double factor)
+{
+    (void)be;
+    int64_t n = glot_tensor_elements(out);
+    GLOT_ASSERT(glot_tensor_elements(x) == n);
+    for (int64_t i = 0; i < n; i++)
+        reals(out)[i] = reals(x)[i] * (real)factor;
+}
+
 void REF_NAME(bias_backward)(glot_backend *be, const glot_tensor *db, const glot_tensor *dy)
 {
     (void)be;

@@ -344,9 +344,6 @@ static void test_features_refused(void **state)
     static const struct {
         const char *text, *sentence;
     } rows[] = {
-        {HEAD LANGS "train: {tokens: 5, trainable: {lora: {rank: 8}}}\n",
-         "'r.yaml' line 6: key 'train.trainable' asks for LoRA, which glot 0.1.0 does not have; new_experts, "
-         "all_experts and all are there"},
         {HEAD LANGS "train: {tokens: 5, recompute: true}\n",
          "'r.yaml' line 6: key 'train.recompute' asks for recomputation, which glot 0.1.0 does not have; a "
          "smaller micro_batch needs less memory, too"},
@@ -360,6 +357,9 @@ static void test_features_refused(void **state)
     expect_sentence(HEAD LANGS "train: {tokens: 5, trainable: {lora: {rank: 0}}}\n", GLOT_BAD_VALUE,
                     "'r.yaml' line 6: key 'train.trainable' has keys below it, expected new_experts, "
                     "all_experts, all or {lora: {rank: R, alpha: A}}");
+    expect_sentence(HEAD LANGS "train: {tokens: 5, trainable: {lora: {rank: 8}}}\n", GLOT_BAD_VALUE,
+                    "'r.yaml' line 6: key 'train.trainable' asks for LoRA, which is for a dense model: it goes with "
+                    "experts.per_layer: 1");
     glot_recipe_free(
         parse(SMALL "gate: {layers: 0}\nexact: {mode: none}\neval: {tasks: []}\ngrow: {router_init: fresh}\n"
                     "device: cpu\ndtype: float32\nreview: {recompute: false}\n"));

@@ -46,6 +46,16 @@ static void check_rms_norm(glot_backend *be)
     bench_end(&b);
 }
 
+static void check_scale(glot_backend *be)
+{
+    bench b = bench_start(be, 1);
+    glot_tensor x = of(&b, glot_tensor_2d(be->real, 1, 3), (const double[]){1, -3, 0.25}), out = make(&b, x);
+    glot_op_scale(be, &out, &x, 1.5);
+    for (int i = 0; i < 3; i++)
+        assert_true(get(&out, i) == 1.5 * get(&x, i));
+    bench_end(&b);
+}
+
 static void check_linear(glot_backend *be)
 {
     bench b = bench_start(be, 1);
@@ -240,6 +250,7 @@ static void check_gate_loss(glot_backend *be)
     }
 ANCHOR(embed)
 ANCHOR(rms_norm)
+ANCHOR(scale)
 ANCHOR(linear)
 ANCHOR(rope)
 ANCHOR(swiglu)
@@ -256,7 +267,7 @@ int main(void)
         cmocka_unit_test(test_embed),   cmocka_unit_test(test_rms_norm), cmocka_unit_test(test_linear),
         cmocka_unit_test(test_rope),    cmocka_unit_test(test_swiglu),   cmocka_unit_test(test_attention),
         cmocka_unit_test(test_combine), cmocka_unit_test(test_unit_sum), cmocka_unit_test(test_gate_input), cmocka_unit_test(test_gate_decide),
-        cmocka_unit_test(test_gate_loss),
+        cmocka_unit_test(test_gate_loss), cmocka_unit_test(test_scale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

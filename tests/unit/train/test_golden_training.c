@@ -117,6 +117,8 @@ static glot_trainable trainable_of(const json_t *c)
 {
     glot_trainable what = GLOT_TRAIN_ROUTERS;
     const char *name = json_string_value(json_object_get(c, "trainable"));
+    if (strcmp(name, "lora") == 0)
+        return GLOT_TRAIN_LORA;
     if (!glot_trainable_from_name(&what, name))
         assert_string_equal(name, "routers");
     return what;
@@ -159,9 +161,11 @@ static double *weight_as_double(const glot_model *m, const glot_tensor *t)
 
 static const glot_param *find_param(const glot_model *m, const char *name)
 {
-    for (size_t i = 0; i < m->n_params; i++)
-        if (strcmp(m->params[i]->name, name) == 0)
-            return m->params[i];
+    for (size_t i = 0; i < m->n_params + m->n_adapters; i++) {
+        const glot_param *p = i < m->n_params ? m->params[i] : m->adapters[i - m->n_params];
+        if (strcmp(p->name, name) == 0)
+            return p;
+    }
     fail_msg("the model has no '%s'", name);
     return NULL;
 }
@@ -182,17 +186,25 @@ static void check_gradients(const char *name, const glot_model *m, const json_t 
     }
 }
 
-static void check_weights(const char *name, const glot_model *m, double tolerance)
+/* The file of a case: "" its trained tensors, ".merged" and ".start" LoRA's. */
+static glot_safetensors *open_tensors(const char *name, const char *which)
 {
     glot_error err = {0};
     glot_safetensors *s = NULL;
     char path[512];
-    snprintf(path, sizeof path, GOLDEN "/%s.safetensors", name);
+    snprintf(path, sizeof path, GOLDEN "/%s%s.safetensors", name, which);
     assert_ok(glot_safetensors_open(&s, path, &err));
+    return s;
+}
+
+static void check_weights(const char *name, const char *which, const glot_model *m, double tolerance)
+{
+    glot_safetensors *s = open_tensors(name, which);
+    assert_true(glot_safetensors_count(s) > 0);
     for (size_t i = 0; i < glot_safetensors_count(s); i++) {
         const glot_stored_tensor *expected = glot_safetensors_at(s, i);
         const glot_param *p = find_param(m, expected->name);
-        assert_true(p->is_trainable && glot_tensor_same_shape(&p->weight, &expected->tensor));
+        assert_true((p->is_trainable || *which) && glot_tensor_same_shape(&p->weight, &expected->tensor));
         double *got = weight_as_double(m, &p->weight);
         for (int64_t k = 0; k < glot_tensor_elements(&p->weight); k++)
             check_number(name, expected->name, -1, got[k], (double)((const float *)expected->tensor.addr)[k],
@@ -202,15 +214,22 @@ static void check_weights(const char *name, const glot_model *m, double toleranc
     glot_safetensors_close(s);
 }
 
-static size_t count_trained(const glot_model *m)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < m->n_params; i++)
-        n += m->params[i]->is_trainable;
-    return n;
-}
-
 /* ---- running ---- */
+
+/* Adapters of the case's rank with the A that the reference began with. */
+static void add_lora(glot_model *m, const json_t *c)
+{
+    glot_error err = {0};
+    glot_safetensors *s = open_tensors(json_string_value(json_object_get(c, "name")), ".start");
+    glot_lora_settings lora = {(int64_t)real_of(c, "rank"), real_of(c, "alpha")};
+    assert_ok(glot_model_add_lora(m, &lora, 1, &err));
+    assert_int_equal(m->n_adapters, 2 * glot_safetensors_count(s));
+    for (size_t i = 0; i < glot_safetensors_count(s); i++) {
+        const glot_stored_tensor *a = glot_safetensors_at(s, i);
+        m->be->copy(m->be, &find_param(m, a->name)->weight, &a->tensor);
+    }
+    glot_safetensors_close(s);
+}
 
 typedef struct tolerances {
     double losses, gradients, weights;
@@ -229,9 +248,11 @@ static void run_case(const json_t *c, glot_backend *be, const tolerances *tolera
     glot_train_settings s = settings_of(c);
     snprintf(start, sizeof start, GOLDEN "/%s", json_string_value(json_object_get(c, "start")));
     assert_ok(glot_model_open(&m, be, start, &err));
+    if (trainable_of(c) == GLOT_TRAIN_LORA)
+        add_lora(m, c);
     assert_ok(glot_set_trainable(m, trainable_of(c), &err));
     assert_ok(glot_model_allocate_grads(m, &err));
-    assert_int_equal(count_trained(m), json_object_size(json_object_get(c, "first_grad_norms")));
+    assert_int_equal(glot_model_trained(m, NULL), json_object_size(json_object_get(c, "first_grad_norms")));
     assert_ok(glot_model_sha256(before, m, true, &err));
     assert_ok(glot_trainer_create(&t, m, NULL, groups, (size_t)n_languages, &s, &err));
     t->next_block = next_block;
@@ -244,10 +265,14 @@ static void run_case(const json_t *c, glot_backend *be, const tolerances *tolera
         check_report(name, &report, json_array_get(json_object_get(c, "expected"), (size_t)step), step,
                      tolerance->losses);
     }
-    check_weights(name, m, tolerance->weights);
+    check_weights(name, "", m, tolerance->weights);
     assert_ok(glot_model_sha256(after, m, true, &err));
     assert_string_equal(before, after);
     glot_trainer_free(t);
+    if (m->n_adapters) {
+        assert_ok(glot_model_merge_lora(m, &err));
+        check_weights(name, ".merged", m, tolerance->weights);
+    }
     glot_model_close(m);
     glot_safetensors_close(text.file);
 }
@@ -258,7 +283,7 @@ static void run_all(glot_backend *be, const tolerances *tolerance)
     json_t *cases = NULL, *c;
     size_t i;
     assert_ok(glot_json_load_file(&cases, GOLDEN "/cases.json", &err));
-    assert_true(json_array_size(cases) >= 19);
+    assert_true(json_array_size(cases) >= 21);
     json_array_foreach(cases, i, c) run_case(c, be, tolerance);
     json_decref(cases);
     glot_backend_close(be);
