@@ -93,13 +93,16 @@ glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *s, uint
     return glot_model_link(m, err);
 }
 
-/* W [n, k] += s B A: the gradient of a weight that saw rows of A and got rows of s B^T. */
+/* W [n, k] += s B A: the gradient of a weight that saw rows of A and got rows of s B^T. Never in bf16: W keeps its digits. */
 static glot_status merge(glot_model *m, glot_param *p, glot_error *err)
 {
     const glot_lora *lora = &p->lora;
     GLOT_TRY(glot_param_own(m, p, err));
+    glot_dtype products = m->be->products;
+    m->be->products = m->be->real;
     glot_op_scale(m->be, lora->b, lora->b, lora->scale);
     glot_op_linear_backward_weight(m->be, &p->weight, lora->b, lora->a);
+    m->be->products = products;
     p->lora = (glot_lora){0};
     return m->be->check(m->be, err);
 }

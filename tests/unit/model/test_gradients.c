@@ -42,14 +42,21 @@ typedef struct fixture {
     glot_model *m;
     glot_workspace *ws;
     glot_loss_settings settings;
+    int64_t lora_rank; /* 0: no adapters */
 } fixture;
+
+/* The table's parameters, then the adapters. */
+static glot_param *param_at(const glot_model *m, size_t i)
+{
+    return i < m->n_params ? m->params[i] : m->adapters[i - m->n_params];
+}
 
 /* Weights from N(0, 0.3): with the model's own 0.02 every gradient would be tiny and the routers would sit on ties. */
 static void spread_weights(fixture *f)
 {
     glot_rng rng = glot_rng_seed(7, 1);
-    for (size_t i = 0; i < f->m->n_params; i++) {
-        glot_param *p = f->m->params[i];
+    for (size_t i = 0; i < f->m->n_params + f->m->n_adapters; i++) {
+        glot_param *p = param_at(f->m, i);
         int64_t n = glot_tensor_elements(&p->weight);
         double *host = malloc((size_t)n * sizeof *host);
         bool is_norm = p->weight.n_dims == 1 && p->role != GLOT_ROLE_Q_BIAS && p->role != GLOT_ROLE_K_BIAS && p->role != GLOT_ROLE_V_BIAS;
@@ -67,6 +74,9 @@ static void setup(fixture *f, const glot_model_config *c, bool (*is_trainable)(c
         fail_msg("%s", err.message);
     for (size_t i = 0; i < f->m->n_params; i++)
         f->m->params[i]->is_trainable = is_trainable(f->m->params[i]);
+    glot_lora_settings lora = {f->lora_rank, 5.0};
+    if (f->lora_rank && glot_model_add_lora(f->m, &lora, 6, &err) != GLOT_OK)
+        fail_msg("%s", err.message);
     if (glot_model_allocate_grads(f->m, &err) != GLOT_OK || glot_model_link(f->m, &err) != GLOT_OK)
         fail_msg("%s", err.message);
     spread_weights(f);
@@ -210,6 +220,40 @@ static void test_group_lpr(void **state)
     check_all(&c, &s);
 }
 
+static glot_model_config dense_config(bool has_qk_norm)
+{
+    glot_model_config c = tiny_config(!has_qk_norm, has_qk_norm);
+    c.is_expanded = false;
+    c.top_k = 1;
+    c.n_groups = 0;
+    for (int l = 0; l < 3; l++)
+        c.n_experts[l] = 1;
+    return c;
+}
+
+/* Adapters and, through them, every weight below. */
+static void test_lora(void **state)
+{
+    (void)state;
+    for (int has_qk_norm = 0; has_qk_norm < 2; has_qk_norm++) {
+        glot_model_config c = dense_config(has_qk_norm);
+        fixture f = {.lora_rank = 2};
+        glot_rng rng = glot_rng_seed(4, 9);
+        setup(&f, &c, everything);
+        assert_int_equal(f.m->n_adapters, 3 * 7 * 2);
+        f.settings = (glot_loss_settings){.ce_scale = 1.0 / 9};
+        for (size_t i = 0; i < f.m->n_params + f.m->n_adapters; i++)
+            check_param(&f, param_at(f.m, i), &rng);
+        teardown(&f);
+    }
+}
+
+static bool nothing(const glot_param *p)
+{
+    (void)p;
+    return false;
+}
+
 static bool second_layer_router(const glot_param *p)
 {
     return p->role == GLOT_ROLE_ROUTER && p->layer == 1;
@@ -226,17 +270,15 @@ static bool new_experts(const glot_param *p)
 }
 
 /* Freezing the rest must not change the gradients of what trains, and what is frozen must have none. */
-static void check_frozen(bool (*is_trainable)(const glot_param *))
+static void check_frozen(const glot_model_config *c, int64_t lora_rank, bool (*is_trainable)(const glot_param *))
 {
-    glot_model_config c = tiny_config(false, true);
-    c.gate = (glot_gate_config){.n_layers = 2, .layers = {1, 2}};
-    fixture all = {0}, some = {0};
-    setup(&all, &c, everything);
-    setup(&some, &c, is_trainable);
+    fixture all = {.lora_rank = lora_rank}, some = all;
+    setup(&all, c, everything);
+    setup(&some, c, is_trainable);
     double loss_all = run(&all), loss_some = run(&some);
     assert_true(loss_all == loss_some);
-    for (size_t i = 0; i < some.m->n_params; i++) {
-        glot_param *p = some.m->params[i], *q = all.m->params[i];
+    for (size_t i = 0; i < some.m->n_params + some.m->n_adapters; i++) {
+        glot_param *p = param_at(some.m, i), *q = param_at(all.m, i);
         assert_string_equal(p->name, q->name);
         if (!p->is_trainable) {
             assert_null(p->grad.addr);
@@ -257,15 +299,18 @@ static void check_frozen(bool (*is_trainable)(const glot_param *))
 static void test_frozen_changes_nothing(void **state)
 {
     (void)state;
-    check_frozen(second_layer_router);
-    check_frozen(second_layer_gate);
-    check_frozen(new_experts);
+    glot_model_config c = tiny_config(false, true), dense = dense_config(true);
+    c.gate = (glot_gate_config){.n_layers = 2, .layers = {1, 2}};
+    check_frozen(&c, 0, second_layer_router);
+    check_frozen(&c, 0, second_layer_gate);
+    check_frozen(&c, 0, new_experts);
+    check_frozen(&dense, 3, nothing);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_parameter), cmocka_unit_test(test_released_forms), cmocka_unit_test(test_gates),
-                                       cmocka_unit_test(test_group_lpr),
+                                       cmocka_unit_test(test_group_lpr), cmocka_unit_test(test_lora),
                                        cmocka_unit_test(test_frozen_changes_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,15 +29,13 @@ static glot_trainable trainable_of(glot_phase phase)
     return phase == GLOT_PHASE_TRAIN ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ROUTERS;
 }
 
-static run_result train(glot_phase phase, int threads, const char *isa, int64_t micro_batch)
+/* Four steps; the model's weights then. */
+static run_result run_steps(glot_model *m, glot_phase phase, int64_t micro_batch)
 {
     static const int32_t groups[2] = {0, 1};
     glot_error err = {0};
-    glot_backend *be = NULL;
     glot_trainer *t = NULL;
     run_result r = {0};
-    OK(glot_cpu_backend_create(&be, threads, isa, &err));
-    glot_model *m = tiny_expanded(be, layerwise, trainable_of(phase));
     glot_train_settings s = tiny_settings(phase);
     s.micro_batch = micro_batch;
     tiny_text text = {glot_rng_seed(5, 6), TINY_LENGTH};
@@ -51,8 +49,44 @@ static run_result train(glot_phase phase, int threads, const char *isa, int64_t 
         assert_int_equal(glot_heap_calls() - heap_calls, 0);
     }
     OK(glot_model_sha256(r.frozen_after, m, true, &err));
+    if (m->n_adapters)
+        OK(glot_model_merge_lora(m, &err));
     r.weights = tiny_weights(m, &r.bytes);
     glot_trainer_free(t);
+    return r;
+}
+
+static run_result train(glot_phase phase, int threads, const char *isa, int64_t micro_batch)
+{
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    OK(glot_cpu_backend_create(&be, threads, isa, &err));
+    glot_model *m = tiny_expanded(be, layerwise, trainable_of(phase));
+    run_result r = run_steps(m, phase, micro_batch);
+    glot_model_close(m);
+    glot_backend_close(be);
+    return r;
+}
+
+static glot_model *tiny_adapted(glot_backend *be)
+{
+    glot_error err = {0};
+    glot_lora_settings lora = {.rank = 5, .alpha = 8.0};
+    glot_model *m = tiny_dense(be, 1);
+    OK(glot_model_add_lora(m, &lora, 4, &err));
+    OK(glot_set_trainable(m, GLOT_TRAIN_LORA, &err));
+    OK(glot_model_allocate_grads(m, &err));
+    return m;
+}
+
+static run_result train_lora(int threads, const char *isa, glot_dtype products)
+{
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    OK(glot_cpu_backend_create(&be, threads, isa, &err));
+    be->products = products;
+    glot_model *m = tiny_adapted(be);
+    run_result r = run_steps(m, GLOT_PHASE_TRAIN, 4);
     glot_model_close(m);
     glot_backend_close(be);
     return r;
@@ -88,6 +122,51 @@ static void test_same_bits(void **state)
     (void)state;
     check_threads(GLOT_PHASE_TRAIN);
     check_threads(GLOT_PHASE_REVIEW);
+}
+
+/* LoRA: the merged weights are the same whatever the threads and the instruction set, in bf16 too. */
+static void test_lora_same_bits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        glot_dtype products = i ? GLOT_BF16 : GLOT_F32;
+        run_result one = train_lora(1, NULL, products), many = train_lora(3, NULL, products);
+        assert_string_equal(one.frozen_before, one.frozen_after);
+        assert_true(one.last.grad_norm > 0.0);
+        assert_same_run(&one, &many);
+        for (const char *const *isa = glot_cpu_isas(); *isa; isa++) {
+            run_result other = train_lora(2, *isa, products);
+            assert_same_run(&one, &other);
+            free(other.weights);
+        }
+        free(one.weights);
+        free(many.weights);
+    }
+}
+
+/* What a trainer of adapters takes is what was measured before. */
+static void test_lora_memory(void **state)
+{
+    static const int32_t groups[2] = {0, 1};
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    glot_trainer *t = NULL;
+    glot_train_memory memory;
+    glot_train_settings s = tiny_settings(GLOT_PHASE_TRAIN);
+    (void)state;
+    OK(glot_cpu_backend_create(&be, 1, NULL, &err));
+    glot_model *m = tiny_adapted(be);
+    size_t adapters = (size_t)glot_lora_elements(&m->config, 5) * sizeof(float);
+    OK(glot_trainer_measure(&memory, m, &s, &err));
+    OK(glot_trainer_create(&t, m, NULL, groups, 2, &s, &err));
+    assert_int_equal(memory.gradients, adapters);
+    assert_int_equal(memory.moments, 2 * adapters);
+    assert_int_equal(memory.workspace, t->ws->pool.size);
+    for (size_t i = 0; i < m->n_params; i++)
+        assert_null(m->params[i]->grad.addr);
+    glot_trainer_free(t);
+    glot_model_close(m);
+    glot_backend_close(be);
 }
 
 static void test_frozen_hash_and_progress(void **state)
@@ -220,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_same_bits),        cmocka_unit_test(test_frozen_hash_and_progress),
         cmocka_unit_test(test_micro_batches),    cmocka_unit_test(test_nan_is_refused),
         cmocka_unit_test(test_empty_blocks),     cmocka_unit_test(test_review_without_old_text),
-        cmocka_unit_test(test_schedules)};
+        cmocka_unit_test(test_schedules),        cmocka_unit_test(test_lora_same_bits),
+        cmocka_unit_test(test_lora_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
