@@ -112,10 +112,8 @@ static float *flat_block(float *packed, int64_t panel, int64_t col, int64_t d)
 static void pack_flat(float *to, const glot_operand *from, int64_t first, int64_t end, int64_t d)
 {
     for (; first < end; first += GLOT_PANEL)
-        for (int64_t c = 0; c < d; c += COLS)
-            GLOT_KERNEL(pack_b_across)
-    (flat_block(to, first / GLOT_PANEL, c, d), from, first, least(GLOT_PANEL, end - first), c,
-     least(COLS, d - c));
+        GLOT_KERNEL(pack_b_across)
+    (flat_block(to, first / GLOT_PANEL, 0, d), from, first, least(GLOT_PANEL, end - first), 0, d);
 }
 
 static float *score_at(float *scores, int64_t row, int64_t key)

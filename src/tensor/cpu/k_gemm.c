@@ -90,7 +90,7 @@ static float *packed_tile(const slab *s, int64_t p, int64_t t)
     return s->packed + (p * s->n_tiles + t) * s->tile_floats;
 }
 
-/* In bf16: n_k steps from step k of a (rows `row` ..) or of b (columns), at most 16 of them. */
+/* In bf16: n_k steps from step k of a (rows `row` ..) or of b (columns), along at most 16 of them. */
 static void pack_pairs(float *to, int64_t step, const product *p, bool is_a, int64_t row, int64_t rows, int64_t k,
                        int64_t n_k)
 {
@@ -116,16 +116,19 @@ static void pack_a(const slab *s, int64_t pack)
         GLOT_KERNEL(pack_a_along)(packed_tile(s, panel, t), &s->p.a, row, rows, k, n_k);
 }
 
+/* Columns col .. col + cols in tiles one behind the other. */
 static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64_t k, int64_t n_k)
 {
-    for (int64_t j = 0; p->is_bf16 && j < cols; j += 16)
-        pack_pairs(to + j, GLOT_TILE_COLS, p, false, col + j, least(16, cols - j), k, n_k);
-    if (p->is_bf16)
-        return;
-    if (p->is_b_across)
+    if (p->is_b_across && p->is_bf16)
+        pack_pairs(to, GLOT_TILE_COLS, p, false, col, cols, k, n_k);
+    else if (p->is_b_across)
         GLOT_KERNEL(pack_b_across)(to, &p->b, k, n_k, col, cols);
+    else if (p->is_bf16)
+        for (int64_t j = 0; j < cols; j += 16)
+            pack_pairs(to + glot_tile_place(j), GLOT_TILE_COLS, p, false, col + j, least(16, cols - j), k, n_k);
     else
-        GLOT_KERNEL(pack_b_along)(to, &p->b, col, cols, k, n_k);
+        for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
+            GLOT_KERNEL(pack_b_along)(to + glot_tile_place(j), &p->b, col + j, least(GLOT_TILE_COLS, cols - j), k, n_k);
 }
 
 /* Whether c is not read before this panel's sums are stored. */
@@ -170,8 +173,7 @@ static void multiply_block(const slab *s, int64_t first, int64_t end, int64_t co
 {
     for (int64_t panel = 0; panel < panels_of(s); panel++) {
         int64_t k = s->first_k + panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
-        for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
-            pack_b(b + j * GLOT_PANEL, &s->p, col + j, least(GLOT_TILE_COLS, cols - j), k, n_k);
+        pack_b(b, &s->p, col, cols, k, n_k);
         for (int64_t t = first; t < end; t += A_BLOCK_ROWS / GLOT_TILE_ROWS)
             for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
                 multiply_tiles(s, panel, t, least(end, t + A_BLOCK_ROWS / GLOT_TILE_ROWS), b + j * GLOT_PANEL,

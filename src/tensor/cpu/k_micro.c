@@ -247,15 +247,21 @@ void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row,
     }
 }
 
+/* Rows from which b is read across lie far apart: the processor does not see by itself which come next. */
+enum { ROWS_AHEAD = 12 };
+
 void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
                                 int64_t cols)
 {
-    for (int64_t k = 0; k < n; k++) {
+    size_t bytes = glot_operand_bytes(from);
+    for (int64_t k = 0; k < n; k++, to += GLOT_TILE_COLS) {
         const void *x = glot_operand_row(from, row + k);
-        for (int64_t j = 0; j < cols; j += 16)
-            v16_store(to + j, cols - j < 16 ? v16_load_as_n(from->dtype, x, first + j, cols - j)
-                                            : v16_load_as(from->dtype, x, first + j));
-        to += GLOT_TILE_COLS;
+        const char *ahead = glot_operand_row(from, row + (k + ROWS_AHEAD < n ? k + ROWS_AHEAD : n - 1));
+        for (int64_t j = 0; j < cols; j += 16) {
+            __builtin_prefetch(ahead + (size_t)(first + j) * bytes);
+            v16_store(to + glot_tile_place(j), cols - j < 16 ? v16_load_as_n(from->dtype, x, first + j, cols - j)
+                                                             : v16_load_as(from->dtype, x, first + j));
+        }
     }
 }
 

@@ -97,14 +97,22 @@ void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *
         pack_along(to, step, from, row, width, first, n, GLOT_BF16);
 }
 
+/* Rows lie far apart: the processor does not see by itself which come next. */
+enum { ROWS_AHEAD = 12 };
+
 void GLOT_KERNEL(pack_pairs_across)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t n,
                                     int64_t first, int64_t width)
 {
+    size_t bytes = glot_operand_bytes(from);
     for (int64_t k = 0; k < n; k += 2, to += step) {
         const void *x = glot_operand_row(from, row + k), *y = k + 1 < n ? glot_operand_row(from, row + k + 1) : NULL;
+        const char *ahead = glot_operand_row(from, row + (k + ROWS_AHEAD < n ? k + ROWS_AHEAD : n - 1));
+        const char *ahead_y = glot_operand_row(from, row + (k + ROWS_AHEAD + 1 < n ? k + ROWS_AHEAD + 1 : n - 1));
         for (int64_t j = 0; j < width; j += 16) {
+            __builtin_prefetch(ahead + (size_t)(first + j) * bytes);
+            __builtin_prefetch(ahead_y + (size_t)(first + j) * bytes);
             v16 second = y ? load(from->dtype, y, first + j, width - j) : v16_zero();
-            v16_store(to + j, pairs_of(load(from->dtype, x, first + j, width - j), second));
+            v16_store(to + glot_tile_place(j), pairs_of(load(from->dtype, x, first + j, width - j), second));
         }
     }
 }

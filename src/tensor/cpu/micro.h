@@ -64,6 +64,11 @@ typedef struct glot_operand {
     int row_divisor;
 } glot_operand;
 
+static inline size_t glot_operand_bytes(const glot_operand *from)
+{
+    return from->dtype == GLOT_F32 ? 4 : 2;
+}
+
 static inline const void *glot_operand_row(const glot_operand *from, int64_t row)
 {
     row += from->first_row;
@@ -72,8 +77,7 @@ static inline const void *glot_operand_row(const glot_operand *from, int64_t row
         if (from->row_divisor > 1)
             row /= from->row_divisor;
     }
-    size_t bytes = from->dtype == GLOT_F32 ? 4 : 2;
-    return (const char *)from->data + (size_t)(row * from->stride) * bytes;
+    return (const char *)from->data + (size_t)(row * from->stride) * glot_operand_bytes(from);
 }
 
 /* Eight rows, the last one again for those that do not exist: their lanes are never kept. */
@@ -94,14 +98,21 @@ void GLOT_KERNEL(pack_a_across)(float *to, const glot_operand *from, int64_t row
  * widened. */
 void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row, int64_t cols, int64_t first,
                                int64_t n);
-/* to [n, GLOT_TILE_COLS] = elements first .. first + cols of the n rows from `row`, widened. */
+/* Where column j of a packed b begins: whole tiles [GLOT_PANEL, GLOT_TILE_COLS] one behind the other. */
+static inline int64_t glot_tile_place(int64_t j)
+{
+    return j / GLOT_TILE_COLS * GLOT_TILE_COLS * GLOT_PANEL + j % GLOT_TILE_COLS;
+}
+
+/* to: tiles [GLOT_PANEL, GLOT_TILE_COLS] = elements first .. first + cols of the n <= GLOT_PANEL rows from
+ * `row`, widened: all tiles in one walk, so that each row is read once. */
 void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
                                 int64_t cols);
 
 /* Operands of a product in bf16, from any type: to [(n + 1) / 2, step] pairs, elements first .. first + n of
  * `width` <= 16 rows, turned (along), or of the n rows from `row` elements first .. first + width, width <=
- * step (across). Past an odd n there is a 0. At most GLOT_PACK_SLACK floats behind the last step are
- * overwritten, and those between the width and a multiple of 8 (16 across). */
+ * step or in tiles as pack_b_across (across). Past an odd n there is a 0. At most GLOT_PACK_SLACK floats behind
+ * the last step are overwritten, and those between the width and a multiple of 8 (16 across). */
 void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
                                    int64_t first, int64_t n);
 void GLOT_KERNEL(pack_pairs_across)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t n,
