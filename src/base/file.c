@@ -256,7 +256,7 @@ static glot_status writer_prepare(glot_writer *w, const char *path, glot_error *
     if (w->fd >= 0)
         return GLOT_OK;
     int error = errno;
-    glot_status status = glot_fail_errno(err, error, "create", w->temporary);
+    glot_status status = glot_fail_errno(err, error, "create", path);
     if (status == GLOT_NOT_FOUND) /* an output without a folder is no bad input file */
         return GLOT_FAIL(err, GLOT_IO, "cannot create '%s': its folder does not exist", path);
     return status;
@@ -381,6 +381,25 @@ glot_status glot_file_write(const char *path, const void *bytes, size_t n, glot_
     GLOT_TRY(glot_writer_open(&w, path, err));
     glot_writer_write(w, bytes, n, NULL); /* a failure is kept and comes out of commit */
     return glot_writer_commit(w, err);
+}
+
+glot_status glot_file_append(int fd, const void *bytes, size_t n, const char *path, glot_error *err)
+{
+    for (const uint8_t *next = bytes; n;) {
+        ssize_t done = try_write(fd, next, n < MAX_CALL_BYTES ? n : MAX_CALL_BYTES);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            return glot_fail_errno(err, errno, "write", path);
+        next += done;
+        n -= (size_t)done;
+    }
+    return GLOT_OK;
+}
+
+glot_status glot_file_sync(int fd, const char *path, glot_error *err)
+{
+    return try_fsync(fd) == 0 ? GLOT_OK : glot_fail_errno(err, errno, "flush", path);
 }
 
 /* Reads straight into the writer's empty buffer and writes it out from there. */

@@ -34,6 +34,11 @@ void glot_writer_abandon(glot_writer *w);                        /* frees w; NUL
 /* All three at once. */
 glot_status glot_file_write(const char *path, const void *bytes, size_t n, glot_error *err);
 
+/* A file that grows, open for appending: all of the bytes go behind its end (where that fails, a part of them may be there); bring what
+ * was appended to the disk. The caller owns `fd`; `path` names it in messages. */
+glot_status glot_file_append(int fd, const void *bytes, size_t n, const char *path, glot_error *err);
+glot_status glot_file_sync(int fd, const char *path, glot_error *err);
+
 /* SHA-256, incremental and of whole things; hex gets 64 digits + zero. */
 typedef struct glot_sha256 glot_sha256;
 glot_status glot_sha256_create(glot_sha256 **out, glot_error *err);

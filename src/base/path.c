@@ -118,9 +118,11 @@ bool glot_path_is_dir(const char *path)
 
 static glot_status make_one(const char *path, glot_error *err)
 {
-    if (mkdir(path, 0777) == 0 || glot_path_is_dir(path))
+    if (mkdir(path, 0777) == 0)
         return GLOT_OK;
-    int error = errno;
+    int error = errno; /* looking at the path sets another one */
+    if (glot_path_is_dir(path))
+        return GLOT_OK;
     if (error == EEXIST || error == ENOTDIR)
         return GLOT_FAIL(err, GLOT_EXISTS, "cannot make the folder '%s': a file is in the way", path);
     return glot_fail_errno(err, error, "make the folder", path);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum { MAX_SCALARS = 96, MAX_TAG = 128 };
+static const char METRICS[] = "metrics.jsonl", EVENTS[] = "events.out.tfevents";
 #define METRICS_LIMIT ((size_t)4 << 30)
 
 void glot_run_close_metrics(glot_run_dir *d)
@@ -121,7 +122,7 @@ static glot_status read_lines(json_t **out, const char *path, uint64_t limit, si
 glot_status glot_run_dir_read_metrics(json_t **out, const char *path, glot_error *err)
 {
     size_t used;
-    char *file = glot_path_join(path, "metrics.jsonl");
+    char *file = glot_path_join(path, METRICS);
     if (!file)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     glot_status status = read_lines(out, file, UINT64_MAX, &used, err);
@@ -154,10 +155,10 @@ static glot_status remake_events(const char *path, const json_t *lines, glot_err
     scalars *s = NULL;
     size_t i;
     json_t *line;
-    GLOT_TRY(glot_new(&s, 1, sizeof *s, "the event file", err));
+    GLOT_TRY(glot_new(&s, 1, sizeof *s, EVENTS, err));
     glot_tf_header(&text, now_seconds());
     json_array_foreach((json_t *)(uintptr_t)lines, i, line) put_event(&text, s, line);
-    glot_status status = glot_str_check(&text, "the event file", err);
+    glot_status status = glot_str_check(&text, EVENTS, err);
     if (status == GLOT_OK)
         status = glot_file_write(path, text.data, text.length, err);
     glot_str_release(&text);
@@ -216,7 +217,7 @@ static glot_status rewrite_line(const glot_run_dir *d, json_t *lines, size_t ind
     }
     glot_status status = glot_str_check(&text, "the metrics", err);
     if (status == GLOT_OK)
-        status = glot_run_dir_write(d, "metrics.jsonl", text.data, text.length, err);
+        status = glot_run_dir_write(d, METRICS, text.data, text.length, err);
     glot_str_release(&text);
     return status;
 }
@@ -242,7 +243,7 @@ static glot_status open_files(glot_run_dir *d, const char *metrics, const char *
 
 glot_status glot_run_dir_open_metrics(glot_run_dir *d, uint64_t n_lines, glot_error *err)
 {
-    char *metrics = glot_run_dir_join(d, "metrics.jsonl"), *events = NULL;
+    char *metrics = glot_run_dir_join(d, METRICS), *events = NULL;
     glot_run_close_metrics(d);
     glot_status status =
         metrics ? event_path(d, &events, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
@@ -255,25 +256,23 @@ glot_status glot_run_dir_open_metrics(glot_run_dir *d, uint64_t n_lines, glot_er
 
 /* ---- writing ---- */
 
-static glot_status append(int fd, const char *bytes, size_t n, const char *what, glot_error *err)
+/* A failure of one of the two files says which run it is of. */
+static glot_status in_run(const glot_run_dir *d, glot_status status, glot_error *err)
 {
-    while (n) {
-        ssize_t done = write(fd, bytes, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return glot_fail_errno(err, errno, "write", what);
-        bytes += done;
-        n -= (size_t)done;
-    }
-    return GLOT_OK;
+    return status != GLOT_OK && err ? glot_error_prefix(err, "'%s'", d->path) : status;
+}
+
+static glot_status append(const glot_run_dir *d, int fd, const glot_str *text, glot_error *err)
+{
+    const char *name = fd == d->metrics ? METRICS : EVENTS;
+    return in_run(d, glot_file_append(fd, text->data, text->length, name, err), err);
 }
 
 glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *err)
 {
     glot_str text = {0}, event = {0};
     scalars *s = NULL;
-    glot_status status = line ? glot_new(&s, 1, sizeof *s, "the event file", err)
+    glot_status status = line ? glot_new(&s, 1, sizeof *s, EVENTS, err)
                               : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
     char *dump = status == GLOT_OK ? glot_json_dump(line, 0) : NULL;
     if (dump)
@@ -283,9 +282,9 @@ glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *
     if (status == GLOT_OK && (!dump || text.failed || event.failed))
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
     if (status == GLOT_OK)
-        status = append(d->metrics, text.data, text.length, "metrics.jsonl", err);
+        status = append(d, d->metrics, &text, err);
     if (status == GLOT_OK)
-        status = append(d->events, event.data, event.length, "the event file", err);
+        status = append(d, d->events, &event, err);
     d->n_lines += status == GLOT_OK;
     free(dump);
     glot_free(s);
@@ -344,9 +343,7 @@ glot_status glot_run_dir_put_evaluation(glot_run_dir *d, const char *stage, json
 
 glot_status glot_run_dir_sync_metrics(const glot_run_dir *d, glot_error *err)
 {
-    int files[] = {d->metrics, d->events};
-    for (size_t i = 0; i < 2; i++)
-        if (files[i] >= 0 && fsync(files[i]) != 0)
-            return glot_fail_errno(err, errno, "flush", i ? "the event file" : "metrics.jsonl");
-    return GLOT_OK;
+    if (d->metrics >= 0)
+        GLOT_TRY(in_run(d, glot_file_sync(d->metrics, METRICS, err), err));
+    return d->events < 0 ? GLOT_OK : in_run(d, glot_file_sync(d->events, EVENTS, err), err);
 }

@@ -456,6 +456,26 @@ static void test_folders(void **state)
     assert_int_equal(glot_dir_remove(top, &err), GLOT_OK);
 }
 
+/* A folder that nothing may be put into: said so, of folders and files alike, by the name that was asked for. */
+static void test_no_permission(void **state)
+{
+    const char *folder = in_folder(state, "d"), *file = in_folder(state, "e");
+    char expected[700];
+    glot_error made = {0}, written = {0};
+    bool is_root = geteuid() == 0; /* root may everything: it steps back for a moment */
+    assert_int_equal(chmod(*state, 0555), 0);
+    assert_true(!is_root || seteuid(65534) == 0);
+    glot_status of_folder = glot_dir_make(folder, &made), of_file = glot_file_write(file, OLD, strlen(OLD), &written);
+    assert_true(!is_root || seteuid(0) == 0);
+    assert_int_equal(chmod(*state, 0755), 0);
+    assert_int_equal(of_folder, GLOT_IO);
+    snprintf(expected, sizeof expected, "cannot make the folder '%s': permission denied", folder);
+    assert_string_equal(made.message, expected);
+    assert_int_equal(of_file, GLOT_IO);
+    snprintf(expected, sizeof expected, "cannot create '%s': permission denied", file);
+    assert_string_equal(written.message, expected);
+}
+
 /* Removing a folder must not follow a link out of it. */
 static void test_remove_does_not_follow_links(void **state)
 {
@@ -521,6 +541,7 @@ int main(void)
         IN_FOLDER(test_sha256_goes_on),
         cmocka_unit_test(test_tidy_paths), cmocka_unit_test(test_paths),
         IN_FOLDER(test_folders),
+        IN_FOLDER(test_no_permission),
         IN_FOLDER(test_remove_does_not_follow_links),
         IN_FOLDER(test_list_is_sorted),
         IN_FOLDER(test_disk_free),

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "job/run_dir.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -409,7 +410,7 @@ static void test_faults(void **state)
     for (uint64_t n = 1;; n++) {
         glot_run_dir *d = open_run();
         OK(glot_run_dir_put(d, "count", json_integer((json_int_t)n), &err));
-        glot_file_fail_after(n, 28 /* ENOSPC */);
+        glot_file_fail_after(n, ENOSPC);
         glot_status status = glot_run_dir_set_done(d, "x", &err);
         glot_file_fail_after(0, 0);
         glot_run_dir_close(d);
@@ -421,6 +422,40 @@ static void test_faults(void **state)
             return;
         }
         assert_int_equal(status, GLOT_NO_SPACE);
+        glot_run_dir_close(d);
+    }
+}
+
+/* A full disk while a line is added to one of the two files: it is said of which, and where the run goes on both have whole lines. */
+static void test_faults_while_appending(void **state)
+{
+    static const char *const files[] = {"metrics.jsonl", "events.out.tfevents"};
+    static const int faults[] = {ENOSPC, GLOT_FAULT_SHORT};
+    (void)state;
+    glot_error err = {0};
+    for (uint64_t n = 0; n < 4; n++) {
+        char expected[200];
+        glot_run_dir *d = open_run();
+        OK(glot_run_dir_open_metrics(d, 0, &err));
+        add(d, "train", 1);
+        size_t one = event_bytes();
+        glot_file_fail_after(1 + n % 2, faults[n / 2]);
+        glot_status status = glot_run_dir_add_metrics(d, json_pack("{s:s, s:i}", "phase", "train", "step", 2), &err);
+        glot_file_fail_after(0, 0);
+        assert_int_equal(status, n < 2 ? GLOT_NO_SPACE : GLOT_OK); /* the rest of a short write follows */
+        snprintf(expected, sizeof expected, "'%s': cannot write '%s': no space left on device", run, files[n % 2]);
+        if (n < 2)
+            assert_string_equal(err.message, expected);
+        assert_int_equal(d->n_lines, n < 2 ? 1 : 2);
+        OK(glot_run_dir_open_metrics(d, 1, &err));
+        assert_int_equal(d->n_lines, 1);
+        assert_int_equal(event_bytes(), one);
+        for (uint64_t flush = 1; flush <= 2; flush++) {
+            glot_file_fail_after(flush, ENOSPC);
+            assert_int_equal(glot_run_dir_sync_metrics(d, &err), GLOT_NO_SPACE);
+            glot_file_fail_after(0, 0);
+            assert_non_null(strstr(err.message, files[flush - 1]));
+        }
         glot_run_dir_close(d);
     }
 }
@@ -439,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_and_damaged_metrics, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_checkpoints, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_faults, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_faults_while_appending, make_root, remove_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
