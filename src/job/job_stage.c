@@ -110,9 +110,7 @@ static glot_status after_step(void *user, glot_trainer *t, const glot_step_repor
         GLOT_TRY(evaluate(s, err));
     glot_job_add_seconds(job, phase_name(s->phase), now - s->last_step_at);
     s->last_step_at = now;
-    if (t->step == t->settings.steps || is_checkpoint_due(s))
-        return save_checkpoint(s, err);
-    return GLOT_OK;
+    return is_checkpoint_due(s) ? save_checkpoint(s, err) : GLOT_OK;
 }
 
 static glot_trainable trainable_of(const glot_job *job, glot_phase phase)
@@ -228,7 +226,7 @@ static glot_status finish(stage *s, glot_error *err)
 {
     glot_job *job = s->job;
     GLOT_TRY(check_frozen(s, err));
-    if (s->saved_step != s->trainer->step) /* nothing was left to do but the checkpoint went missing */
+    if (s->saved_step != s->trainer->step)
         GLOT_TRY(save_checkpoint(s, err));
     GLOT_TRY(keep_epochs(s, err));
     return glot_run_dir_set_done(job->dir, phase_name(s->phase), err);
