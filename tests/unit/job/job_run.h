@@ -99,6 +99,9 @@ typedef struct run_options {
     int cancel_phase;        /* glot_phase + 1; 0: no cancelling */
     int64_t cancel_step;
     const char *cancel_at_begin; /* of a step of the job; NULL: none */
+    int spoil_phase;             /* as cancel_phase: then a bit of the weights in "spoiled" changes, which the run has mapped */
+    int64_t spoil_step;
+    const char *spoil_at_begin;
     uint64_t kill_at;            /* the n-th write, fsync or rename kills; 0: none */
     uint64_t full_at;            /* ... finds the disk full */
     bool is_fresh;
@@ -111,9 +114,28 @@ typedef struct watcher {
     FILE *begun; /* the names of the steps that began, in brackets */
 } watcher;
 
+/* Another last bit in one byte of a file below root. */
+static inline void damage_at(const char *name, long offset, int whence)
+{
+    FILE *file = fopen(in_root(name), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, whence), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, offset, whence), 0);
+    fputc(byte ^ 1, file);
+    fclose(file);
+}
+
+static inline void damage(const char *name)
+{
+    damage_at(name, -3, SEEK_END);
+}
+
 static inline void on_step(void *user, const glot_step_report *report)
 {
     watcher *w = user;
+    if ((int)report->phase + 1 == w->options->spoil_phase && report->step == w->options->spoil_step)
+        damage("spoiled/model.safetensors");
     if ((int)report->phase + 1 == w->options->cancel_phase && report->step == w->options->cancel_step)
         w->cancel.requested = 1;
 }
@@ -124,6 +146,8 @@ static inline void on_begin(void *user, const char *step, const char *what)
     (void)what;
     fprintf(w->begun, "[%s]", step);
     fflush(w->begun);
+    if (w->options->spoil_at_begin && strcmp(step, w->options->spoil_at_begin) == 0)
+        damage("spoiled/model.safetensors");
     if (w->options->cancel_at_begin && strcmp(step, w->options->cancel_at_begin) == 0)
         w->cancel.requested = 1;
 }
@@ -352,21 +376,18 @@ static inline void forget(const char *name)
     OK(glot_dir_remove(in_root(name), &err));
 }
 
-/* Another last bit in one byte of a file below root. */
-static inline void damage_at(const char *name, long offset, int whence)
+/* A copy of a model folder, below root. */
+static inline void copy_model(const char *to, const char *from)
 {
-    FILE *file = fopen(in_root(name), "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, offset, whence), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, offset, whence), 0);
-    fputc(byte ^ 1, file);
-    fclose(file);
-}
-
-static inline void damage(const char *name)
-{
-    damage_at(name, -3, SEEK_END);
+    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
+    glot_error err = {0};
+    char a[300], b[300];
+    OK(glot_dir_make(in_root(to), &err));
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(a, sizeof a, "%s/%s", in_root(to), files[i]);
+        snprintf(b, sizeof b, "%s/%s", in_root(from), files[i]);
+        OK(glot_file_copy(a, b, &err));
+    }
 }
 
 #endif

@@ -335,15 +335,7 @@ static void test_refused(void **state)
 static void test_nan_in_base(void **state)
 {
     (void)state;
-    glot_error err = {0};
-    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors"};
-    OK(glot_dir_make(in_root("nan"), &err));
-    for (size_t i = 0; i < 3; i++) {
-        char to[64], from[64];
-        snprintf(to, sizeof to, "nan/%s", names[i]);
-        snprintf(from, sizeof from, "base/%s", names[i]);
-        OK(glot_file_copy(in_root(to), in_root(from), &err));
-    }
+    copy_model("nan", "base");
     FILE *file = fopen(in_root("nan/model.safetensors"), "r+b");
     const float value = NAN;
     assert_non_null(file);

@@ -289,20 +289,6 @@ static void test_layered_threads(void **state)
 
 /* ---- what is refused ---- */
 
-/* A copy of a model folder, below root. */
-static void copy_model(const char *to, const char *from)
-{
-    static const char *const files[] = {"config.json", "tokenizer.json", "model.safetensors"};
-    glot_error err = {0};
-    char a[300], b[300];
-    OK(glot_dir_make(in_root(to), &err));
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        snprintf(a, sizeof a, "%s/%s", in_root(to), files[i]);
-        snprintf(b, sizeof b, "%s/%s", in_root(from), files[i]);
-        OK(glot_file_copy(a, b, &err));
-    }
-}
-
 /* A model that was upcycled and nothing else. */
 static void make_untrained(const char *name)
 {

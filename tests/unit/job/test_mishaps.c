@@ -1,0 +1,77 @@
+/* test_mishaps.c: what must not pass unseen while a job runs: weights that change though they are frozen, and checkpoints that are gone. */
+#include "unit/job/job_run.h"
+
+static void test_whole(void **state)
+{
+    (void)state;
+    expect_status(&(run_options){.output = "whole"}, GLOT_OK);
+}
+
+/* A bit of the mapped base changes: in a stage that stage's end sees it, after the stages the end of the job. There is no result then, and
+ * a later start does not go on from checkpoints over other weights. */
+static void test_frozen_weights_change(void **state)
+{
+    (void)state;
+    const struct {
+        run_options run;
+        const char *sentence;
+    } rows[] = {
+        {{.spoil_phase = 1, .spoil_step = 3}, "weights that are frozen in train changed: SHA-256 "},
+        {{.spoil_phase = 2, .spoil_step = 2}, "weights that are frozen in review changed: SHA-256 "},
+        {{.spoil_at_begin = "model"}, "the frozen weights changed: SHA-256 "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        run_options o = rows[i].run;
+        o.output = "s";
+        o.settings[0] = "base=spoiled";
+        copy_model("spoiled", "base");
+        expect_status(&o, GLOT_INTERNAL);
+        expect_log(rows[i].sentence);
+        assert_false(glot_path_exists(in_root("s/model")) || glot_path_exists(in_root("s/results.json")));
+        expect_status(&(run_options){.output = "s", .settings = {"base=spoiled"}}, GLOT_BAD_VALUE);
+        expect_log("it was made over frozen weights with SHA-256 ");
+        forget("s");
+    }
+    forget("spoiled");
+}
+
+/* A stage whose checkpoints are all gone begins again, where it began before: what came after it goes, checkpoints and metrics. */
+static void test_lost_checkpoints(void **state)
+{
+    (void)state;
+    static const char *const lost[][2] = {{"l/checkpoints/000006", "l/checkpoints/000008"}, {"l/checkpoints/000010", "l/checkpoints/000011"}};
+    for (size_t i = 0; i < 2; i++) {
+        expect_status(&(run_options){.output = "l", .cancel_phase = 2, .cancel_step = 3}, GLOT_CANCELLED);
+        for (size_t k = 0; k < 2; k++) {
+            assert_true(glot_path_exists(in_root(lost[i][k])));
+            forget(lost[i][k]);
+        }
+        expect_status(&(run_options){.output = "l"}, GLOT_OK);
+        expect_same_run("l");
+        forget("l");
+    }
+}
+
+/* The last step of a stage is in a checkpoint though none was due, and the stage after it begins with its weights. */
+static void test_last_step(void **state)
+{
+    (void)state;
+    const char *const seldom[] = {"train.checkpoint_every=1h", "review.checkpoint_every=1h"};
+    run_options o = {.output = "e", .settings = {seldom[0], seldom[1]}, .cancel_at_begin = "after_review"};
+    expect_status(&o, GLOT_CANCELLED);
+    o.cancel_at_begin = NULL;
+    expect_status(&o, GLOT_OK);
+    expect_same_run("e");
+    forget("e");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_frozen_weights_change),
+        cmocka_unit_test(test_lost_checkpoints),
+        cmocka_unit_test(test_last_step),
+    };
+    return cmocka_run_group_tests(tests, make_all, remove_all);
+}
