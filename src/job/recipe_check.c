@@ -279,6 +279,9 @@ static glot_status resolve_experts(const glot_recipe_reader *p, glot_error *err)
         (r->experts.new_total >= 0) + !isnan(r->experts.delta) + (r->experts.new_bytes >= 0) != 1)
         return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "new_total"), err,
                                   "or delta or new_bytes: expected one of them");
+    if (is_layerwise && r->experts.delta <= 1.0) /* METHOD 5: a layer's share is less than 1, so that N_l = ceil(share * delta) is 1 */
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "delta"), err,
+                                  "is %g, which gives no layer a new expert whatever the similarity, expected more than 1", r->experts.delta);
     if (r->experts.allocation != GLOT_RECIPE_UNIFORM)
         r->experts.per_layer = -1;
     const glot_layout_format *format;

@@ -121,10 +121,73 @@ static void test_model_options(void **state)
                             "--length", "8", "--batch", "1", "--quiet"), 0, "");
 }
 
+static glot_run stage(void **state, const char *command, const char *model, const char *text, const char *old, const char *out)
+{
+    const char *args[24] = {command, in_folder(state, model), "--out", in_folder(state, out), "--steps", "1", "--length", "8", "--batch", "2",
+                            "--quiet", "--text", text};
+    size_t n = 13;
+    if (old) {
+        args[n++] = text_of(state, "en");
+        args[n++] = "--old";
+        args[n++] = old;
+    }
+    return run_glot_with(state, NULL, NULL, args);
+}
+
+/* A language is old or new as the model has it: trained ones are not old, and those of an earlier group are not new. */
+static void test_groups_of_the_model(void **state)
+{
+    char sentence[700];
+    glot_run run = stage(state, "train", "up", text_of(state, "el"), NULL, "t");
+    assert_int_equal(run.exit_code, 0);
+    run_release(&run);
+    snprintf(sentence, sizeof sentence, "language 'el' is old, but it belongs to the newest language group 1 of '%s'", in_folder(state, "t/model"));
+    expect_refused(stage(state, "review", "t/model", text_of(state, "el"), "en,el", "r"), 3, sentence);
+    assert_false(glot_path_exists(in_folder(state, "r")));
+    run = stage(state, "review", "t/model", text_of(state, "el"), "en", "r");
+    assert_int_equal(run.exit_code, 0);
+    run_release(&run);
+    snprintf(sentence, sizeof sentence, "language 'en' is new, but it already belongs to language group 0 of '%s'", in_folder(state, "r/model"));
+    expect_refused(stage(state, "train", "r/model", text_of(state, "en"), NULL, "n"), 3, sentence);
+    assert_false(glot_path_exists(in_folder(state, "n")));
+}
+
+static bool has_exact_path(void **state, const char *model)
+{
+    glot_error err = {0};
+    json_t *config = NULL;
+    char path[64];
+    snprintf(path, sizeof path, "%s/config.json", model);
+    OK(glot_json_load_file(&config, in_folder(state, path), &err));
+    bool has = json_object_get(json_object_get(config, "glot"), "exact") != NULL;
+    json_decref(config);
+    return has;
+}
+
+/* A review without --exact keeps the exact path that the model has; none takes it away. */
+static void test_exact_path_is_kept(void **state)
+{
+    static const struct {
+        const char *model, *out, *exact;
+        bool expected;
+    } rows[] = {{"up", "a", "tokens", true}, {"a/model", "b", NULL, true}, {"a/model", "c", "none", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        glot_run run = run_glot(state, "review", in_folder(state, rows[i].model), "--text", text_of(state, "en"), text_of(state, "el"), "--old",
+                                "en", "--out", in_folder(state, rows[i].out), "--steps", "1", "--length", "8", "--batch", "2", "--quiet",
+                                rows[i].exact ? "--exact" : NULL, rows[i].exact);
+        char model[16];
+        if (run.exit_code != 0)
+            fail_msg("exit code %d: %s", run.exit_code, run.err);
+        run_release(&run);
+        snprintf(model, sizeof model, "%s/model", rows[i].out);
+        assert_true(has_exact_path(state, model) == rows[i].expected);
+    }
+}
+
 int main(void)
 {
 #define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, make_model, remove_folder)
     const struct CMUnitTest tests[] = {WITH_MODEL(test_gate_list), WITH_MODEL(test_one_gate), WITH_MODEL(test_number_of_gates),
-                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_model_options)};
+                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_groups_of_the_model), WITH_MODEL(test_exact_path_is_kept), WITH_MODEL(test_model_options)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

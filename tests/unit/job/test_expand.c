@@ -320,6 +320,12 @@ static void test_refused(void **state)
         {{"experts.list=[2, 2]"},
          GLOT_BAD_VALUE,
          "recipe.yaml': key 'experts.list' has 2 numbers, but the base has 3 layers"},
+        {{"experts={allocation: layerwise, new_bytes: 10655}"},
+         GLOT_BAD_VALUE,
+         "recipe.yaml': key 'experts.new_bytes' is less than one new expert of the base, which takes 10656 bytes"},
+        {{"experts={allocation: list, list: [3, 1, 2], for: mixtral}"},
+         GLOT_BAD_VALUE,
+         "recipe.yaml': key 'experts.for' is mixtral, which holds one count of experts for all layers; experts.list asks for another layout"},
         {{"base=en.txt"}, GLOT_BAD_FORMAT, "en.txt' is neither a model directory nor a GGUF file"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -402,7 +408,7 @@ static void test_layerwise(void **state)
     forget("k");
     forget("layers");
 
-    o = (run_options){.output = "k", .settings = {"experts={allocation: layerwise, delta: 0.5}"}};
+    o = (run_options){.output = "k", .settings = {"experts={allocation: layerwise, delta: 1.01}"}};
     expect_status(&o, GLOT_BAD_VALUE);
     expect_log("gives no layer a new expert");
     forget("k");

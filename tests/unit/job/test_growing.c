@@ -273,6 +273,34 @@ static void test_layered_killed(void **state)
     }
 }
 
+/* A full disk is said, and a damaged checkpoint named and the one before it used. */
+static void test_layered_mishaps(void **state)
+{
+    static const char *const damaged[] = {"f/checkpoints/000005/moments.safetensors", "f/checkpoints/000011/trained.safetensors"};
+    run_options o = layered;
+    (void)state;
+    o.output = "f";
+    for (uint64_t i = 1; i <= 5; i++) {
+        o.full_at = layered_calls * i / 6;
+        expect_status(&o, GLOT_NO_SPACE);
+        o.full_at = 0;
+        expect_status(&o, GLOT_OK);
+        expect_same_runs("lb", "f");
+        forget("f");
+    }
+    for (int i = 0; i < 2; i++) {
+        o.cancel_phase = 1 + i;
+        o.cancel_step = i == 0 ? 5 : 3;
+        expect_status(&o, GLOT_CANCELLED);
+        damage(damaged[i]);
+        o.cancel_phase = 0;
+        expect_status(&o, GLOT_OK);
+        expect_log(i == 0 ? "warning: checkpoint 5 cannot be used" : "warning: checkpoint 11 cannot be used");
+        expect_same_runs("lb", "f");
+        forget("f");
+    }
+}
+
 static void test_layered_threads(void **state)
 {
     static const char *const threads[] = {"threads=2", "threads=8"};
@@ -348,7 +376,8 @@ int main(void)
         cmocka_unit_test(test_released_growth), cmocka_unit_test(test_exact_path_dropped),
         cmocka_unit_test(test_layered),         cmocka_unit_test(test_layered_measured_once),
         cmocka_unit_test(test_layered_stopped), cmocka_unit_test(test_layered_killed),
-        cmocka_unit_test(test_layered_threads), cmocka_unit_test(test_growth_refused),
+        cmocka_unit_test(test_layered_mishaps), cmocka_unit_test(test_layered_threads),
+        cmocka_unit_test(test_growth_refused),
     };
     return cmocka_run_group_tests(tests, make_first, remove_all);
 }

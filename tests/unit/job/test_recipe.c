@@ -292,6 +292,12 @@ static void test_sentences(void **state)
          "'r.yaml' line 7: key 'experts.per_layer' gives no layer a new expert, so that nothing would train; "
          "train.trainable: "
          "all trains the dense model"},
+        {SMALL "experts: {allocation: layerwise, delta: 1}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'experts.delta' is 1, which gives no layer a new expert whatever the similarity, expected more than 1"},
+        {SMALL "experts: {allocation: layerwise, new_total: 0}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'experts.new_total' is '0', expected a whole number from 1 to 1000000"},
+        {SMALL "experts: {allocation: layerwise, delta: 9, new_total: 4}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 7: key 'experts.new_total' or delta or new_bytes: expected one of them"},
         {SMALL "experts: {per_layer: 257}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 7: key 'experts.per_layer' is '257', expected a whole number from 1 to 256"},
         {SMALL "review: {old_share: 0}\n", GLOT_BAD_VALUE,
