@@ -79,9 +79,6 @@ static glot_status add_language(tally *t, glot_evidence_language *l, glot_error 
     if (glot_token_store_vocabulary_size(l->store) > t->vocab)
         return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' has ids up to %d, but the model's vocabulary has %" PRId64 " entries",
                          glot_token_store_path(l->store), glot_token_store_vocabulary_size(l->store) - 1, t->vocab);
-    if (l->is_old && held_out_of(l) == 0)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "old language '%s' has 1 document to train on, but the exact path needs at least 2: one that is counted "
-                         "and one that is held out", language_of(l)->name);
     for (int64_t v = 0; v < t->vocab; v++)
         t->counts[v] = 0;
     l->n_counted_tokens = l->n_held_out = l->n_stay = 0;
@@ -179,6 +176,20 @@ out:
     return status;
 }
 
+glot_status glot_evidence_check(const glot_evidence_language *languages, size_t n, glot_error *err)
+{
+    size_t n_old = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (languages[i].is_old && held_out_of(&languages[i]) == 0)
+            return GLOT_FAIL(err, GLOT_BAD_VALUE, "old language '%s' has 1 document to train on, but the exact path needs at least 2: one that is "
+                             "counted and one that is held out", language_of(&languages[i])->name);
+        n_old += languages[i].is_old;
+    }
+    if (n_old == 0 || n_old == n)
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "the exact path needs text of old and of new languages, but none is %s", n_old ? "new" : "old");
+    return GLOT_OK;
+}
+
 glot_status glot_evidence_count(glot_model *m, glot_evidence_language *languages, size_t n, double keep, glot_error *err)
 {
     tally t = {.vocab = m->config.vocab_size};
@@ -187,17 +198,13 @@ glot_status glot_evidence_count(glot_model *m, glot_evidence_language *languages
     glot_status status = GLOT_OK;
     if (!(keep > 0.0 && keep <= 1.0))
         return GLOT_FAIL(err, GLOT_BAD_VALUE, "the share of old documents to keep is %g, expected a number above 0 to 1", keep);
+    GLOT_TRY(glot_evidence_check(languages, n, err));
     GLOT_TRY_OUT(glot_new(&t.frequencies[OLD], vocab, sizeof(double), what, err));
     GLOT_TRY_OUT(glot_new(&t.frequencies[NEW], vocab, sizeof(double), what, err));
     GLOT_TRY_OUT(glot_new(&t.counts, vocab, sizeof *t.counts, what, err));
     GLOT_TRY_OUT(glot_new(&t.evidence, vocab, sizeof *t.evidence, what, err));
     for (size_t i = 0; i < n; i++)
         GLOT_TRY_OUT(add_language(&t, &languages[i], err));
-    if (t.n_languages[OLD] == 0 || t.n_languages[NEW] == 0) {
-        status = GLOT_FAIL(err, GLOT_BAD_VALUE, "the exact path needs text of old and of new languages, but none is %s",
-                           t.n_languages[OLD] ? "new" : "old");
-        goto out;
-    }
     make_evidence(&t);
     GLOT_TRY_OUT(glot_exact_set(m, t.evidence, 0.0, err));
     GLOT_TRY_OUT(find_threshold(&t, m, languages, n, keep, err));

@@ -25,8 +25,9 @@ typedef struct glot_evidence_language {
     uint64_t n_counted_tokens, n_held_out, n_stay; /* held-out documents that never leave */
 } glot_evidence_language;
 
-/* Counts the languages' text and gives the model its test. GLOT_BAD_VALUE where no language is old or none is new, an old one has fewer than
- * 2 documents, or `keep` is outside (0, 1]. */
+/* Whether there is enough to count: GLOT_BAD_VALUE where no language is old or none is new, or an old one has fewer than 2 documents. */
+glot_status glot_evidence_check(const glot_evidence_language *languages, size_t n, glot_error *err);
+/* Counts the languages' text and gives the model its test. GLOT_BAD_VALUE as glot_evidence_check has it, and where `keep` is outside (0, 1]. */
 glot_status glot_evidence_count(glot_model *m, glot_evidence_language *languages, size_t n, double keep, glot_error *err);
 
 #endif

@@ -284,6 +284,7 @@ static glot_status run_steps(glot_job *job, glot_error *err)
     const glot_recipe *r = job->recipe;
     bool is_review_alone = job->options->job == GLOT_JOB_REVIEW;
     GLOT_TRY(glot_job_text(job, err));
+    GLOT_TRY(glot_job_check_evidence(job, err));
     job->train_steps =
         is_review_alone ? 0 : glot_recipe_steps(&r->train, glot_job_text_ids(job, GLOT_PHASE_TRAIN));
     bool has_train = job->train_steps > 0;

@@ -58,6 +58,8 @@ glot_status glot_job_stage(glot_job *job, glot_phase phase, glot_error *err);
 
 /* ---- job_exact.c ---- */
 
+/* Before anything expensive: whether the text is enough for the evidence of the exact path, where the recipe asks for it. */
+glot_status glot_job_check_evidence(const glot_job *job, glot_error *err);
 /* Where the recipe asks for the exact path: counts its evidence into the model. Made again from the text on every start. */
 glot_status glot_job_count_evidence(glot_job *job, glot_error *err);
 /* What the exact path keeps and costs on the valid text: completes "exact" of state.json. Nothing where there is none. */

@@ -2,17 +2,18 @@
 #include "base/log.h"
 #include "expand/evidence.h"
 #include "job/job.h"
+#include "job/language_groups.h"
 #include "model/exact.h"
 
 /* Every language of the recipe whose train text is there; *n of them. */
-static glot_status list_languages(glot_evidence_language *out, size_t *n, const glot_job *job, glot_error *err)
+static glot_status list_languages(glot_evidence_language *out, size_t *n, const glot_job *job, const int32_t *groups, glot_error *err)
 {
     *n = 0;
     for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
         if (!job->recipe->languages[i].train.n)
             continue;
         GLOT_TRY(glot_token_store_find_language(job->train, job->recipe->languages[i].name, &at, err));
-        out[(*n)++] = (glot_evidence_language){.store = job->train, .language = at, .is_old = job->groups[i] == 0};
+        out[(*n)++] = (glot_evidence_language){.store = job->train, .language = at, .is_old = groups[i] == 0};
     }
     return GLOT_OK;
 }
@@ -39,6 +40,18 @@ static json_t *counts_json(const glot_job *job, const glot_evidence_language *la
                      "counted_tokens", tokens, "held_out", "documents", (json_int_t)n_held_out, "stay", (json_int_t)n_stay);
 }
 
+glot_status glot_job_check_evidence(const glot_job *job, glot_error *err)
+{
+    glot_evidence_language languages[GLOT_MAX_LANGUAGES];
+    int32_t groups[GLOT_MAX_LANGUAGES];
+    size_t n = 0;
+    if (job->recipe->exact.mode != GLOT_RECIPE_EXACT_TOKENS)
+        return GLOT_OK;
+    GLOT_TRY(glot_language_groups(groups, job->recipe, &job->model->config, err));
+    GLOT_TRY(list_languages(languages, &n, job, groups, err));
+    return glot_evidence_check(languages, n, err);
+}
+
 glot_status glot_job_count_evidence(glot_job *job, glot_error *err)
 {
     glot_evidence_language languages[GLOT_MAX_LANGUAGES];
@@ -48,7 +61,7 @@ glot_status glot_job_count_evidence(glot_job *job, glot_error *err)
             glot_exact_remove(job->model);
         return glot_model_link(job->model, err);
     }
-    GLOT_TRY(list_languages(languages, &n, job, err));
+    GLOT_TRY(list_languages(languages, &n, job, job->groups, err));
     GLOT_TRY(glot_evidence_count(job->model, languages, n, job->recipe->exact.keep, err));
     return glot_run_dir_put(job->dir, "exact", counts_json(job, languages, n), err);
 }

@@ -109,17 +109,22 @@ glot_status glot_recipe_gates(glot_gate_config *gate, const glot_recipe *r, cons
                               glot_error *err)
 {
     static const double unknown[GLOT_MAX_LAYERS];
+    static const char *const form_names[] = {"causal", "sequence_sum"};
     glot_error problem = {0};
+    bool is_sequence_sum = r->gate.form == GLOT_RECIPE_SEQUENCE_SUM;
     bool is_listed = r->gate.layers.count < 0, is_layout_known = similarity || !glot_recipe_is_layerwise(r);
     int64_t count = is_listed ? (int64_t)r->gate.layers.list.n : r->gate.layers.count;
     *gate = c->gate;
     if (count == 0)
         return GLOT_OK;
+    if (c->gate.n_layers && c->gate.is_sequence_sum != is_sequence_sum)
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_GATE, "form", err, "is %s, but the language gates of the base are %s, and a model has one form",
+                                form_names[is_sequence_sum], form_names[!is_sequence_sum]);
     glot_status status = is_listed && is_layout_known
                              ? listed_gates(gate, r, c, &problem)
                              : glot_gates_most_similar(gate, c, similarity ? similarity : unknown, count, &problem);
     if (status != GLOT_OK)
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_GATE, "layers", err, "cannot be met: %s", problem.message);
-    gate->is_sequence_sum = r->gate.form == GLOT_RECIPE_SEQUENCE_SUM;
+    gate->is_sequence_sum = is_sequence_sum;
     return GLOT_OK;
 }

@@ -337,6 +337,17 @@ static void test_refused(void **state)
     }
 }
 
+/* Text that is not enough for the exact path is said before anything is measured or trained. */
+static void test_too_little_text(void **state)
+{
+    (void)state;
+    make_text("one.txt", "abcdefgh", 1, 9);
+    expect_status(&(run_options){.output = "n", .settings = {"languages.en.train=one.txt"}}, GLOT_BAD_VALUE);
+    expect_log("old language 'en' has 1 document to train on, but the exact path needs at least 2");
+    assert_true(has_begun("text") && !has_begun("before"));
+    forget("n");
+}
+
 /* A weight that is no number is named before anything is written. */
 static void test_nan_in_base(void **state)
 {
@@ -518,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_whole),          cmocka_unit_test(test_model),
         cmocka_unit_test(test_cancel),         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_killed_at_any_time), cmocka_unit_test(test_nan_in_base),
+        cmocka_unit_test(test_too_little_text),
         cmocka_unit_test(test_disk_full),      cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_changed_recipe), cmocka_unit_test(test_growing_tokens),
         cmocka_unit_test(test_changed_eval),   cmocka_unit_test(test_fresh),

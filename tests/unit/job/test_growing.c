@@ -350,6 +350,8 @@ static void test_growth_refused(void **state)
         {{base, SECOND, layout, "review.lpr_form=released"}, "it goes with grow.lpr_groups: original"},
         {{base, "languages={en: {group: old, train: en.txt, valid: en.valid.txt}, " LANGUAGE(el, old) ", " LANGUAGE(bn, new) "}", layout},
          "key 'exact.mode' is tokens, but the recipe has no text of language 'tr', which the base has learned"},
+        {{"base=la/model", SECOND, layout, "gate={layers: 2, form: sequence_sum}"},
+         "key 'gate.form' is sequence_sum, but the language gates of the base are causal, and a model has one form"},
         {{"base=untrained", SECOND, layout}, "language group 0 has no languages: it must be reviewed"},
         {{"base=changed", SECOND, layout}, "the weights of language group 0 have SHA-256 "},
     };
