@@ -10,29 +10,16 @@
 /* What runs through the tasks of one command. */
 typedef struct task_run {
     const glot_cli *cli;
+    const glot_template *template; /* of all of them */
     const char *name;      /* of the task under way */
     glot_progress progress;
     glot_str *samples;     /* lines for --samples; NULL: not asked for */
 } task_run;
 
-/* The file's name without folder, compression and .jsonl; the caller frees. */
-static char *task_name(const char *path)
-{
-    static const char *const endings[] = {".gz", ".zst", ".jsonl"};
-    const char *slash = strrchr(path, '/');
-    char *name = glot_strdup(slash ? slash + 1 : path);
-    for (size_t i = 0; name && i < sizeof endings / sizeof endings[0]; i++) {
-        size_t n = strlen(name), k = strlen(endings[i]);
-        if (n > k && strcmp(name + n - k, endings[i]) == 0)
-            name[n - k] = '\0';
-    }
-    return name;
-}
-
 static json_t *sample_json(const task_run *run, const glot_item *item, const double *loglikelihoods, size_t picked)
 {
     json_t *sums = json_array();
-    for (size_t i = 0; i < item->n_choices; i++)
+    for (size_t i = 0; i < glot_item_n_choices(item); i++)
         json_array_append_new(sums, json_real(loglikelihoods[i]));
     return json_pack("{s:s, s:O, s:o, s:I, s:I}", "task", run->name, "id", item->id, "loglikelihoods", sums, "picked",
                      (json_int_t)picked, "gold", (json_int_t)item->gold);
@@ -60,15 +47,14 @@ static glot_status score_task(task_run *run, const cli_model *m, const char *pat
     const glot_cli *cli = run->cli;
     glot_items items = {0};
     glot_choice_score s;
-    GLOT_TRY(glot_items_read(&items, path, err));
+    GLOT_TRY(glot_items_read(&items, path, run->template, (size_t)glot_args_int(cli->args, "limit"), err));
     run->progress = glot_progress_begin(run->name, "items/s", 0, items.n, cli_now());
     glot_choice_options options = {.examples = examples, .shots = (size_t)glot_args_int(cli->args, "shots"), .exact = m->exact,
                                    .cancel = cli->cancel, .on_item = on_item, .user = run};
     glot_status status = glot_multiple_choice(&s, m->model, m->tokenizer, &items, &options, err);
     glot_items_release(&items);
     GLOT_TRY(status);
-    json_object_set_new(out, run->name, json_pack("{s:f, s:f, s:I, s:f, s:f}", "acc", s.acc, "acc_norm", s.acc_norm, "items",
-                                                  (json_int_t)s.items, "acc_stderr", s.acc_stderr, "acc_norm_stderr", s.acc_norm_stderr));
+    json_object_set_new(out, run->name, glot_choice_score_json(&s));
     if (cli->is_json)
         return GLOT_OK;
     if (json_object_size(out) == 1)
@@ -81,7 +67,7 @@ static glot_status score_tasks(task_run *run, const cli_model *m, const char *co
                                json_t *out, glot_error *err)
 {
     for (size_t i = 0; i < n; i++) {
-        char *name = task_name(paths[i]);
+        char *name = glot_task_name(paths[i]);
         if (!name)
             return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a name");
         run->name = name;
@@ -102,11 +88,14 @@ glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out,
     int64_t shots = glot_args_int(cli->args, "shots");
     glot_str lines = {0};
     glot_items examples = {0};
-    task_run run = {.cli = cli, .samples = samples ? &lines : NULL};
+    task_run run = {.cli = cli, .template = &glot_template_plain, .samples = samples ? &lines : NULL};
+    const char *name = glot_args_string(cli->args, "template");
     if ((shots > 0) != (from != NULL))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--shots N and --examples FILE go together");
+    if (name && glot_template_find(&run.template, name, err) != GLOT_OK)
+        return err->status = GLOT_BAD_ARGUMENT;
     if (from)
-        GLOT_TRY(glot_items_read(&examples, from, err));
+        GLOT_TRY(glot_items_read(&examples, from, run.template, 0, err));
     glot_status status = score_tasks(&run, m, paths, n, from ? &examples : NULL, out, err);
     if (status == GLOT_OK && samples)
         status = glot_file_write(samples, lines.data ? lines.data : "", lines.length, err);

@@ -149,6 +149,30 @@ static glot_status print_table(const json_t *results, glot_error *err)
     return GLOT_OK;
 }
 
+/* acc and its standard error, of the base and of the result. */
+static glot_status print_tasks(const json_t *results, glot_error *err)
+{
+    static const char *const whens[] = {"before", "after_train", "after_review"};
+    const json_t *before = json_object_get(json_object_get(results, "before"), "tasks");
+    const char *name;
+    json_t *score;
+    if (!json_object_size(before))
+        return GLOT_OK;
+    GLOT_TRY(cli_printf(err, "\nmultiple choice: share of right answers and its standard error\n\n%-20s %6s  %15s  %15s  %15s\n", "task", "items", "before",
+                        "trained", "reviewed"));
+    json_object_foreach((json_t *)(uintptr_t)before, name, score)
+    {
+        GLOT_TRY(cli_printf(err, "%-20s %6" PRId64, name, (int64_t)json_integer_value(json_object_get(score, "items"))));
+        for (size_t i = 0; i < 3; i++) {
+            const json_t *now = json_object_get(json_object_get(results, whens[i]), "tasks");
+            double acc = number_of(now, name, "acc");
+            GLOT_TRY(isnan(acc) ? cli_printf(err, "  %15s", "-") : cli_printf(err, "  %6.4f (%.4f)", acc, number_of(now, name, "acc_stderr")));
+        }
+        GLOT_TRY(cli_printf(err, "\n"));
+    }
+    return GLOT_OK;
+}
+
 static const char *string_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -185,6 +209,7 @@ glot_status cli_job_summary(const json_t *results, const char *output, glot_erro
 {
     const json_t *frozen = json_object_get(results, "frozen_sha256");
     GLOT_TRY(print_table(results, err));
+    GLOT_TRY(print_tasks(results, err));
     GLOT_TRY(print_samples(results, err));
     GLOT_TRY(cli_printf(err, "\nfrozen weights unchanged: SHA-256 %s\n", string_of(frozen, "after")));
     return cli_printf(err, "model   %s/model\nreport  %s/report.html\n", output, output);

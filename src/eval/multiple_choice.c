@@ -15,7 +15,7 @@ typedef struct task {
     const glot_choice_options *options;
     glot_session *session;
     glot_encoder *encoder;
-    int64_t context;
+    int64_t context, vocab;
     int32_t start_id;       /* before a text without a query; -1: none */
     int32_t bos_id;         /* in front of every text, as the tokenizer's own setting asks; -1: not */
     glot_str text;
@@ -31,11 +31,11 @@ typedef struct task {
 
 static bool same_id(const glot_item *a, const glot_item *b)
 {
-    return json_equal(a->id, b->id) && strcmp(a->query, b->query) == 0;
+    return json_equal(a->id, b->id) && strcmp(glot_item_query(a, a->gold), glot_item_query(b, b->gold)) == 0;
 }
 
-/* text = few-shot examples and the query, without white space at its end. */
-static void write_query(task *t, const glot_item *item)
+/* text = few-shot examples and the choice's query, without white space at its end. */
+static void write_query(task *t, const glot_item *item, size_t choice)
 {
     const glot_items *examples = t->options->examples;
     glot_str *text = &t->text;
@@ -45,10 +45,10 @@ static void write_query(task *t, const glot_item *item)
         const glot_item *e = &examples->items[i];
         if (same_id(e, item))
             continue;
-        glot_str_printf(text, "%s %s\n\n", e->query, e->choices[e->gold]);
+        glot_str_printf(text, "%s %s\n\n", glot_item_query(e, e->gold), glot_item_choice(e, e->gold));
         used++;
     }
-    glot_str_puts(text, item->query);
+    glot_str_puts(text, glot_item_query(item, choice));
     while (text->length > 0 && glot_is_split_space(glot_utf8_decode_before(text->data, text->length, &length)))
         text->length -= length;
 }
@@ -72,9 +72,9 @@ static glot_status append_ids(task *t, const char *text, size_t size, glot_error
 static glot_status append_choice(task *t, const glot_item *item, size_t choice, int64_t *n, int64_t *first_scored, glot_error *err)
 {
     size_t n_query = 0, first = t->n_ids;
-    write_query(t, item);
+    write_query(t, item, choice);
     size_t query_size = t->text.length;
-    glot_str_printf(&t->text, " %s", item->choices[choice]);
+    glot_str_printf(&t->text, " %s", glot_item_choice(item, choice));
     GLOT_TRY(glot_str_check(&t->text, "an item", err));
     if (query_size == 0 && t->bos_id < 0) {
         if (t->start_id < 0)
@@ -112,11 +112,12 @@ static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *e
 
 static glot_status make_texts(task *t, const glot_item *item, glot_error *err)
 {
+    size_t n_choices = glot_item_n_choices(item);
     t->n_ids = 0;
-    GLOT_TRY(glot_grow(&t->texts, &t->texts_capacity, item->n_choices, sizeof *t->texts, "items", err));
-    GLOT_TRY(glot_grow(&t->first_scored, &t->first_capacity, item->n_choices, sizeof *t->first_scored, "items", err));
-    GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, item->n_choices, sizeof *t->sums, "items", err));
-    for (size_t i = 0; i < item->n_choices; i++) {
+    GLOT_TRY(glot_grow(&t->texts, &t->texts_capacity, n_choices, sizeof *t->texts, "items", err));
+    GLOT_TRY(glot_grow(&t->first_scored, &t->first_capacity, n_choices, sizeof *t->first_scored, "items", err));
+    GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, n_choices, sizeof *t->sums, "items", err));
+    for (size_t i = 0; i < n_choices; i++) {
         glot_sequence *text = &t->texts[i];
         *text = (glot_sequence){0};
         GLOT_TRY(append_choice(t, item, i, &text->n, &t->first_scored[i], err));
@@ -124,7 +125,7 @@ static glot_status make_texts(task *t, const glot_item *item, glot_error *err)
     }
     GLOT_TRY(glot_grow(&t->nll, &t->nll_capacity, t->n_ids, sizeof *t->nll, "items", err));
     size_t at = 0;
-    for (size_t i = 0; i < item->n_choices; at += (size_t)t->texts[i++].n) {
+    for (size_t i = 0; i < n_choices; at += (size_t)t->texts[i++].n) {
         t->texts[i].ids = t->ids + at;
         t->texts[i].nll = t->nll + at;
     }
@@ -144,8 +145,8 @@ static size_t best_of(const double *values, const glot_item *item, bool is_per_c
 {
     size_t best = 0;
     double largest = -INFINITY;
-    for (size_t i = 0; i < item->n_choices; i++) {
-        double value = is_per_character ? values[i] / (double)count_characters(item->choices[i]) : values[i];
+    for (size_t i = 0; i < glot_item_n_choices(item); i++) {
+        double value = is_per_character ? values[i] / (double)count_characters(glot_item_choice(item, i)) : values[i];
         if (value > largest) {
             largest = value;
             best = i;
@@ -154,20 +155,63 @@ static size_t best_of(const double *values, const glot_item *item, bool is_per_c
     return best;
 }
 
-static glot_status score_item(task *t, const glot_item *item, glot_error *err)
+/* The lower id of equals. */
+static int32_t likeliest(const float *log_probs, int64_t n)
 {
-    if (glot_cancelled(t->options->cancel))
-        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
-    GLOT_TRY(make_texts(t, item, err));
-    GLOT_TRY(glot_session_score(t->session, t->texts, item->n_choices, err));
-    for (size_t i = 0; i < item->n_choices; i++) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (log_probs[i] > log_probs[best])
+            best = i;
+    return (int32_t)best;
+}
+
+/* A text to complete: the choice's tokens one after the other; each must be the likeliest. */
+static glot_status complete_text(task *t, bool *is_right, glot_error *err)
+{
+    const glot_sequence *text = &t->texts[0];
+    const float *log_probs;
+    int64_t first = t->first_scored[0];
+    *is_right = true;
+    t->sums[0] = 0.0;
+    glot_session_reset(t->session);
+    GLOT_TRY(glot_session_feed(t->session, text->ids, first, &log_probs, err));
+    for (int64_t i = first; i < text->n; i++) {
+        t->sums[0] += (double)log_probs[text->ids[i]];
+        *is_right = *is_right && likeliest(log_probs, t->vocab) == text->ids[i];
+        if (i + 1 < text->n)
+            GLOT_TRY(glot_session_feed(t->session, text->ids + i, 1, &log_probs, err));
+    }
+    return GLOT_OK;
+}
+
+static glot_status sum_choices(task *t, size_t n_choices, glot_error *err)
+{
+    GLOT_TRY(glot_session_score(t->session, t->texts, n_choices, err));
+    for (size_t i = 0; i < n_choices; i++) {
         t->sums[i] = 0.0;
         for (int64_t k = t->first_scored[i]; k < t->texts[i].n; k++)
             t->sums[i] -= (double)t->texts[i].nll[k];
     }
-    size_t picked = best_of(t->sums, item, false);
-    t->n_right += picked == item->gold;
-    t->n_right_norm += best_of(t->sums, item, true) == item->gold;
+    return GLOT_OK;
+}
+
+static glot_status score_item(task *t, const glot_item *item, glot_error *err)
+{
+    size_t n_choices = glot_item_n_choices(item), picked = 0;
+    if (glot_cancelled(t->options->cancel))
+        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
+    GLOT_TRY(make_texts(t, item, err));
+    if (n_choices == 1) {
+        bool is_right;
+        GLOT_TRY(complete_text(t, &is_right, err));
+        t->n_right += is_right;
+        t->n_right_norm += is_right;
+    } else {
+        GLOT_TRY(sum_choices(t, n_choices, err));
+        picked = best_of(t->sums, item, false);
+        t->n_right += picked == item->gold;
+        t->n_right_norm += best_of(t->sums, item, true) == item->gold;
+    }
     return t->options->on_item ? t->options->on_item(t->options->user, item, t->sums, picked, err) : GLOT_OK;
 }
 
@@ -175,6 +219,7 @@ static glot_status prepare(task *t, const glot_model *m, const glot_tokenizer *t
 {
     const glot_model_config *c = &m->config;
     t->context = c->context_length;
+    t->vocab = c->vocab_size;
     t->start_id = c->bos_id >= 0 ? c->bos_id : c->eos_id;
     t->bos_id = glot_tokenizer_adds_bos(tokenizer) ? c->bos_id : -1;
     GLOT_TRY(glot_encoder_create(&t->encoder, tokenizer, err));
@@ -200,6 +245,12 @@ static void release(task *t)
 static double standard_error(double share, size_t n)
 {
     return n > 1 ? sqrt(share * (1.0 - share) / (double)(n - 1)) : 0.0;
+}
+
+json_t *glot_choice_score_json(const glot_choice_score *s)
+{
+    return json_pack("{s:f, s:f, s:I, s:f, s:f}", "acc", s->acc, "acc_norm", s->acc_norm, "items", (json_int_t)s->items, "acc_stderr", s->acc_stderr,
+                     "acc_norm_stderr", s->acc_norm_stderr);
 }
 
 glot_status glot_multiple_choice(glot_choice_score *out, const glot_model *m, const glot_tokenizer *tokenizer, const glot_items *items,

@@ -66,7 +66,7 @@ static glot_status undo_scores(const glot_job *job, const glot_recipe *old, glot
 {
     static const char *const steps[] = {"before", "after_train", "after_review", "model"};
     const glot_recipe *now = job->recipe;
-    if (old->eval.bits_per_byte == now->eval.bits_per_byte && old->eval.max_tokens == now->eval.max_tokens)
+    if (old->eval.bits_per_byte == now->eval.bits_per_byte && old->eval.max_tokens == now->eval.max_tokens && glot_recipe_has_same_tasks(old, now))
         return GLOT_OK;
     return glot_run_dir_set_undone(job->dir, steps, sizeof steps / sizeof steps[0], err);
 }
@@ -121,13 +121,20 @@ static glot_status open_base(glot_job *job, glot_error *err)
 
 /* ---- measuring ---- */
 
+/* Adds `value` under `when` to an object of state.json. */
+static glot_status put_under(glot_job *job, const char *key, const char *when, json_t *value, glot_error *err)
+{
+    json_t *all = glot_run_dir_get(job->dir, key);
+    all = all ? json_incref(all) : json_object();
+    json_object_set_new(all, when, value);
+    return glot_run_dir_put(job->dir, key, all, err);
+}
+
 static glot_status put_samples(glot_job *job, const char *when, glot_error *err)
 {
-    json_t *samples = NULL, *all = glot_run_dir_get(job->dir, "samples");
+    json_t *samples = NULL;
     GLOT_TRY(glot_job_samples(&samples, job, err));
-    all = all ? json_incref(all) : json_object();
-    json_object_set_new(all, when, samples);
-    return glot_run_dir_put(job->dir, "samples", all, err);
+    return put_under(job, "samples", when, samples, err);
 }
 
 static glot_status put_routing(glot_job *job, const char *key, glot_error *err)
@@ -137,12 +144,21 @@ static glot_status put_routing(glot_job *job, const char *key, glot_error *err)
     return glot_run_dir_put(job->dir, key, routing, err);
 }
 
-/* What is told of a model: scores, where its tokens go, and of the base and the result (with_samples) what they write. */
-static glot_status take_scores(glot_job *job, const char *when, json_t *scores, bool with_samples, glot_error *err)
+/* One line of metrics.jsonl. */
+static glot_status put_evaluation(glot_job *job, const char *when, json_t *text, json_t *tasks, glot_error *err)
 {
-    GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(scores), err));
-    GLOT_TRY(glot_run_dir_put_evaluation(
-        job->dir, when, json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", scores), err));
+    json_t *line = json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", text);
+    if (json_object_size(tasks))
+        json_object_set(line, "tasks", tasks);
+    return glot_run_dir_put_evaluation(job->dir, when, line, err);
+}
+
+/* What is told of a model: scores, where its tokens go, and of the base and the result (with_samples) what they write. */
+static glot_status take_scores(glot_job *job, const char *when, json_t *text, json_t *tasks, bool with_samples, glot_error *err)
+{
+    GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(text), err));
+    GLOT_TRY(put_under(job, "tasks", when, json_incref(tasks), err));
+    GLOT_TRY(put_evaluation(job, when, text, tasks, err));
     if (with_samples)
         GLOT_TRY(put_samples(job, when, err));
     return job->model->config.is_expanded ? put_routing(job, with_samples ? "routing" : "routing_before_review", err) : GLOT_OK;
@@ -152,17 +168,21 @@ static glot_status take_scores(glot_job *job, const char *when, json_t *scores, 
 static glot_status measure(glot_job *job, const char *when, bool with_samples, glot_error *err)
 {
     const glot_job_view *view = job->options->view;
-    json_t *scores = NULL;
+    json_t *text = NULL, *tasks = NULL;
     if (glot_run_dir_is_done(job->dir, when))
         return GLOT_OK;
     double began = glot_job_now();
     glot_job_begin(job, when, "scoring every language");
-    GLOT_TRY(glot_job_score(&scores, job, GLOT_EXACT_AUTO, err));
-    glot_status status = take_scores(job, when, scores, with_samples, err);
+    GLOT_TRY(glot_job_score(&text, job, GLOT_EXACT_AUTO, err));
+    if (job->recipe->eval.tasks.n)
+        glot_job_begin(job, when, "scoring the tasks");
+    glot_status status = glot_job_tasks(&tasks, job, err);
+    if (status == GLOT_OK)
+        status = take_scores(job, when, text, tasks, with_samples, err);
     if (status == GLOT_OK && view && view->on_scores)
-        view->on_scores(view->user, when, scores,
-                        strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
-    json_decref(scores);
+        view->on_scores(view->user, when, text, strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
+    json_decref(text);
+    json_decref(tasks);
     GLOT_TRY(status);
     glot_job_add_seconds(job, when, glot_job_now() - began);
     return glot_run_dir_set_done(job->dir, when, err);

@@ -69,6 +69,8 @@ glot_status glot_job_measure_exact(glot_job *job, glot_error *err);
 
 /* Bits per byte of every language with valid text: {"el": {...}}; new reference. */
 glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice exact, glot_error *err);
+/* The recipe's tasks: {NAME: {"acc": ...}}; new reference. (job_tasks.c) */
+glot_status glot_job_tasks(json_t **out, const glot_job *job, glot_error *err);
 /* Index of a language of the recipe in the valid store; false where it has no valid text. */
 bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at);
 /* Short continuations of the beginning of valid documents, greedy: [{"language", "prompt", "text"}]. */

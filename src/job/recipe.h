@@ -63,6 +63,21 @@ typedef struct glot_recipe_trainable {
     double alpha;
 } glot_recipe_trainable;
 
+/* Multiple choice to score: a file and what makes items of its lines, a template by name or one of the recipe's own. */
+typedef struct glot_recipe_task {
+    char *file, *name; /* no two names alike */
+    char *template_name;
+    char *query, *gold, *complete, *each; /* of its own, as in eval/template.h */
+    glot_recipe_list choices, labels;
+    char *examples;       /* few-shot; NULL: none */
+    int64_t shots, limit; /* -1: not given */
+} glot_recipe_task;
+
+typedef struct glot_recipe_tasks {
+    glot_recipe_task *items;
+    size_t n, capacity;
+} glot_recipe_tasks;
+
 typedef struct glot_recipe_language {
     char *name;
     int line;  /* where the recipe begins it */
@@ -141,7 +156,7 @@ typedef struct glot_recipe {
     struct {
         bool bits_per_byte;
         int64_t max_tokens;
-        glot_recipe_list tasks;
+        glot_recipe_tasks tasks;
     } eval;
     int device, dtype, save_dtype;
     int64_t threads;
@@ -184,6 +199,8 @@ typedef struct glot_recipe_progress {
 glot_status glot_recipe_check_change(const glot_recipe *old, const glot_recipe *now,
                                      glot_recipe_progress done, glot_error *err);
 
+bool glot_recipe_has_same_tasks(const glot_recipe *a, const glot_recipe *b);
+
 /* What the trainer is told. `steps` is left to the caller where `epochs` is given: glot_recipe_steps. */
 glot_train_settings glot_recipe_settings(const glot_recipe *r, glot_phase phase);
 /* Optimizer steps of a stage; text_ids: ids (EOS included) of one epoch of its text, used where epochs are
@@ -211,6 +228,7 @@ typedef enum glot_key_type {
     GLOT_KEY_BETAS,    /* double [2] */
     GLOT_KEY_EVERY,    /* glot_recipe_every */
     GLOT_KEY_LAYERS,   /* glot_recipe_layers */
+    GLOT_KEY_TASKS,    /* glot_recipe_tasks */
     GLOT_KEY_TRAINABLE /* glot_recipe_trainable */
 } glot_key_type;
 
@@ -235,6 +253,8 @@ typedef struct glot_recipe_key {
 
 /* Ends with a row without a name. */
 extern const glot_recipe_key glot_recipe_keys[];
+/* The same for one task of eval.tasks; offsets in glot_recipe_task. */
+extern const glot_recipe_key glot_recipe_task_keys[];
 /* "train", "" for top-level keys. */
 const char *glot_recipe_section_name(glot_key_section section);
 /* docs/RECIPE.md. */

@@ -1,7 +1,7 @@
 /* recipe_check.c: what the keys of a recipe mean to each other: what follows from others is filled in, what
  * contradicts others is refused, and so is what this version does not have. */
 #include "expand/allocate.h"
-#include "job/recipe_reader.h"
+#include "job/recipe_tasks.h"
 #include "tensor/backend.h"
 
 #include <math.h>
@@ -114,8 +114,6 @@ static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
     if (r->review.recompute)
         return not_there(p, KEY("review", "recompute"), "recomputation",
                          "a smaller micro_batch needs less memory, too", err);
-    if (r->eval.tasks.n > 0)
-        return not_there(p, KEY("eval", "tasks"), "multiple-choice tasks", "bits_per_byte is there", err);
     if (r->device == GLOT_RECIPE_CUDA)
         return not_there(p, KEY("", "device"), "cuda", "cpu is there", err);
     return GLOT_OK;
@@ -355,6 +353,7 @@ glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err)
     GLOT_TRY(check_required(p, err));
     GLOT_TRY(resolve_experts(p, err));
     GLOT_TRY(check_features(p, err));
+    GLOT_TRY(glot_recipe_tasks_resolve(p, err));
     GLOT_TRY(resolve_train(p, err));
     GLOT_TRY(resolve_review(p, err));
     GLOT_TRY(check_gate(p, err));

@@ -1,6 +1,6 @@
 /* recipe_files.c: that what a recipe names is there: the base, and text for every language that is trained on
  * or scored. */
-#include "job/recipe_reader.h"
+#include "job/recipe_tasks.h"
 #include "base/file.h"
 #include "text/token_store.h"
 
@@ -101,5 +101,6 @@ glot_status glot_recipe_check_files(const glot_recipe_reader *p, glot_error *err
     GLOT_TRY(check_base(p, err));
     for (size_t i = 0; i < p->recipe->n_languages; i++)
         GLOT_TRY(check_language(p, &p->recipe->languages[i], err));
-    return GLOT_OK;
+    glot_status status = glot_recipe_tasks_check_files(p, err);
+    return status == GLOT_OK ? status : refuse_file(p, (glot_recipe_place){"eval", NULL, "tasks"}, err);
 }

@@ -319,8 +319,8 @@ const glot_recipe_key glot_recipe_keys[] = {
      GLOT_CHANGE_FREE,
      "for each language: whole documents from the start of the file until so many tokens are reached; 0: "
      "all"},
-    {GLOT_SECTION_EVAL, "tasks", GLOT_KEY_TEXTS, AT(eval.tasks), NULL, 0, 0, false, NULL, GLOT_CHANGE_FREE,
-     "multiple-choice files to score"},
+    {GLOT_SECTION_EVAL, "tasks", GLOT_KEY_TASKS, AT(eval.tasks), NULL, 0, 0, false, NULL, GLOT_CHANGE_FREE,
+     "multiple choice to score beside the text: files, or maps with the keys below"},
 
     {GLOT_SECTION_TOP, "device", GLOT_KEY_CHOICE, AT(device), "auto", 0, 0, false, "auto|cpu|cuda",
      GLOT_CHANGE_NEVER, "where to compute"},

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "job/recipe_tasks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -59,6 +60,7 @@ static void describe_expected(glot_str *out, const glot_recipe_key *key)
                                         [GLOT_KEY_BETAS] = "two numbers from 0 to below 1",
                                         [GLOT_KEY_EVERY] = "a number of steps or a time as 90s, 10min or 2h",
                                         [GLOT_KEY_LAYERS] = "a number of layers, or a list of layer numbers,",
+                                        [GLOT_KEY_TASKS] = "a file, or a list of files and maps",
                                         [GLOT_KEY_TRAINABLE] =
                                             "new_experts, all_experts, all or {lora: {rank: R, alpha: A}}"};
     glot_str_puts(out, kinds[key->type]);
@@ -322,6 +324,8 @@ glot_status glot_recipe_value_read(void *value, const glot_recipe_key *key, cons
         return read_ints(value, key, node, problem);
     case GLOT_KEY_LAYERS:
         return read_layers(value, key, node, problem);
+    case GLOT_KEY_TASKS:
+        return glot_recipe_tasks_read(value, key, node, folder, problem);
     }
     return is_good ? GLOT_OK : refuse(problem, key, node);
 }
@@ -384,6 +388,9 @@ void glot_recipe_value_clear(void *value, const glot_recipe_key *key)
         clear_ints(&((glot_recipe_layers *)value)->list);
         ((glot_recipe_layers *)value)->count = 0;
         break;
+    case GLOT_KEY_TASKS:
+        glot_recipe_tasks_clear(value);
+        break;
     }
 }
 
@@ -413,6 +420,7 @@ bool glot_recipe_value_is_given(const void *value, const glot_recipe_key *key)
     case GLOT_KEY_EVERY:
     case GLOT_KEY_TEXTS:
     case GLOT_KEY_LAYERS:
+    case GLOT_KEY_TASKS:
         break;
     }
     return true;
@@ -560,6 +568,9 @@ void glot_recipe_value_write(glot_str *out, const void *value, const glot_recipe
         break;
     case GLOT_KEY_LAYERS:
         write_layers(out, value);
+        break;
+    case GLOT_KEY_TASKS:
+        glot_recipe_tasks_write(out, value);
         break;
     case GLOT_KEY_TRAINABLE:
         write_trainable(out, value, key->choices);

@@ -203,6 +203,7 @@ static void write_values_column(glot_str *out, const glot_recipe_key *k)
                                         [GLOT_KEY_BETAS] = "two numbers below 1",
                                         [GLOT_KEY_EVERY] = "steps, or a time (90s, 10min, 2h)",
                                         [GLOT_KEY_LAYERS] = "number or list of layers",
+                                        [GLOT_KEY_TASKS] = "files, maps",
                                         [GLOT_KEY_TRAINABLE] = ""};
     bool has_range = k->type == GLOT_KEY_INT || k->type == GLOT_KEY_REAL || k->type == GLOT_KEY_COUNT;
     glot_str_puts(out, names[k->type]);
@@ -222,6 +223,11 @@ static void write_row(glot_str *out, const glot_recipe_key *k)
     write_values_column(out, k);
     glot_str_printf(out, " | %s%s%s | %s.%s |\n", k->initial ? "`" : "", k->initial ? k->initial : "",
                     k->initial ? "`" : "", k->help, changes[k->change]);
+}
+
+static void write_head(glot_str *out, const char *title)
+{
+    glot_str_printf(out, "\n## %s\n\n| key | values | default | meaning |\n| --- | --- | --- | --- |\n", title);
 }
 
 glot_status glot_recipe_manual(glot_str *out, glot_error *err)
@@ -244,11 +250,13 @@ glot_status glot_recipe_manual(glot_str *out, glot_error *err)
                        "overrides any key. What a run that has begun may change is said with the key; "
                        "anything else needs `--fresh`.\n");
     for (int s = 0; s < GLOT_N_SECTIONS; s++) {
-        glot_str_printf(out, "\n## %s\n\n| key | values | default | meaning |\n| --- | --- | --- | --- |\n",
-                        titles[s]);
+        write_head(out, titles[s]);
         for (const glot_recipe_key *k = glot_recipe_keys; k->name; k++)
             if ((int)k->section == s)
                 write_row(out, k);
     }
+    write_head(out, "A task of `eval.tasks`");
+    for (const glot_recipe_key *k = glot_recipe_task_keys; k->name; k++)
+        write_row(out, k);
     return glot_str_check(out, "the manual", err);
 }

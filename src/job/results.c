@@ -217,9 +217,13 @@ static json_t *kept(const glot_job *job, const char *key)
 
 static void put_scores(json_t *results, const glot_job *job, const char *when)
 {
-    json_t *scores = kept(job, when);
-    if (scores)
-        json_object_set_new(results, when, json_pack("{s:o}", "text", scores));
+    json_t *scores = kept(job, when), *tasks = json_object_get(glot_run_dir_get(job->dir, "tasks"), when);
+    if (!scores)
+        return;
+    json_t *both = json_pack("{s:o}", "text", scores);
+    if (json_object_size(tasks))
+        json_object_set_new(both, "tasks", json_deep_copy(tasks));
+    json_object_set_new(results, when, both);
 }
 
 static json_t *language_list(const glot_job *job)

@@ -54,7 +54,7 @@ static void add_scalar(scalars *s, double value, const char *group, const char *
     s->n++;
 }
 
-/* A step's line gives train/loss and so on; an evaluation's bits_per_byte/LANGUAGE. */
+/* A step's line gives train/loss and so on; an evaluation's bits_per_byte/LANGUAGE and acc/TASK. */
 static void collect(scalars *s, const json_t *line, const char *phase)
 {
     const char *key;
@@ -65,6 +65,8 @@ static void collect(scalars *s, const json_t *line, const char *phase)
         add_scalar(s, json_number_value(value), phase, key);
     json_object_foreach(json_object_get(line, "text"), key, value)
         add_scalar(s, json_number_value(json_object_get(value, "bits_per_byte")), "bits_per_byte", key);
+    json_object_foreach(json_object_get(line, "tasks"), key, value)
+        add_scalar(s, json_number_value(json_object_get(value, "acc")), "acc", key);
 }
 
 /* Appends the event of one line. */

@@ -3,6 +3,7 @@
 #include "eval/multiple_choice.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "text/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,8 +34,8 @@ static glot_status compare_item(void *user, const glot_item *item, const double 
     watcher *w = user;
     const json_t *expected = json_array_get(w->expected, w->n++);
     (void)e;
-    assert_int_equal(json_array_size(expected), item->n_choices);
-    for (size_t i = 0; i < item->n_choices; i++) {
+    assert_int_equal(json_array_size(expected), glot_item_n_choices(item));
+    for (size_t i = 0; i < glot_item_n_choices(item); i++) {
         double theirs = json_number_value(json_array_get(expected, i));
         bool ok = fabs(loglikelihoods[i] - theirs) <= 1e-3;
         if (!ok)
@@ -76,7 +77,7 @@ static void test_golden(void **state)
     glot_items items;
     glot_choice_score score;
     OK(glot_json_load_file(&expected, TASKS "/expected.json", err));
-    OK(glot_items_read(&items, TASKS "/tiny.jsonl", err));
+    OK(glot_items_read(&items, TASKS "/tiny.jsonl", &glot_template_plain, 0, err));
     score_with(2, expected, &items, NULL, 0, &score);
     assert_int_equal(score.items, 9);
     assert_score(expected, "acc", score.acc);
@@ -97,11 +98,11 @@ static void test_examples(void **state)
     const char *whole = "{\"query\": \"a b\\n\\nb c\\n\\nc\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}";
     const char *first = "{\"id\": 1, \"query\": \"a\", \"choices\": [\"x\", \"b\"], \"gold\": 1}";
     const char *second = "{\"id\": 2, \"query\": \"b\", \"choices\": [\"c\", \"b\"], \"gold\": 0}";
-    OK(glot_items_add(&items, item, strlen(item), "items", 1, err));
-    OK(glot_items_add(&written, whole, strlen(whole), "items", 1, err));
-    OK(glot_items_add(&examples, first, strlen(first), "items", 1, err));
-    OK(glot_items_add(&examples, item, strlen(item), "items", 2, err));
-    OK(glot_items_add(&examples, second, strlen(second), "items", 3, err));
+    OK(glot_items_add(&items, item, strlen(item), "items", 1, &glot_template_plain, err));
+    OK(glot_items_add(&written, whole, strlen(whole), "items", 1, &glot_template_plain, err));
+    OK(glot_items_add(&examples, first, strlen(first), "items", 1, &glot_template_plain, err));
+    OK(glot_items_add(&examples, item, strlen(item), "items", 2, &glot_template_plain, err));
+    OK(glot_items_add(&examples, second, strlen(second), "items", 3, &glot_template_plain, err));
     score_with(1, NULL, &items, &examples, 2, &a);
     score_with(1, NULL, &written, &(glot_items){0}, 2, &b);
     assert_memory_equal(&a, &b, sizeof a);
@@ -110,25 +111,119 @@ static void test_examples(void **state)
     glot_items_release(&examples);
 }
 
+/* ---- texts to complete ---- */
+
+typedef struct opened {
+    glot_backend *be;
+    glot_model *model;
+    glot_tokenizer *tokenizer;
+    double sum; /* of the item scored last */
+} opened;
+
+static glot_status keep_sum(void *user, const glot_item *item, const double *loglikelihoods, size_t picked, glot_error *e)
+{
+    (void)item;
+    (void)picked;
+    (void)e;
+    ((opened *)user)->sum = loglikelihoods[0];
+    return GLOT_OK;
+}
+
+static double acc_of(opened *o, const glot_template *t, const json_t *line)
+{
+    glot_items items = {0};
+    glot_choice_score score;
+    glot_choice_options options = {.on_item = keep_sum, .user = o};
+    char *text = json_dumps(line, 0);
+    OK(glot_items_add(&items, text, strlen(text), "items", 1, t, err));
+    OK(glot_multiple_choice(&score, o->model, o->tokenizer, &items, &options, err));
+    glot_items_release(&items);
+    free(text);
+    return score.acc;
+}
+
+/* The likeliest token behind `query` as text, "" where it does not begin with the space that stands before a choice. */
+static void likeliest_word(opened *o, const char *query, glot_str *out)
+{
+    glot_encoder *encoder = NULL;
+    glot_session *session = NULL;
+    const int32_t *ids;
+    const float *log_probs;
+    size_t n;
+    glot_sample_params greedy = glot_sample_params_default();
+    OK(glot_encoder_create(&encoder, o->tokenizer, err));
+    OK(glot_encode(encoder, query, strlen(query), &ids, &n, err));
+    OK(glot_session_create(&session, o->model, 64, 64, err));
+    OK(glot_session_feed(session, ids, (int64_t)n, &log_probs, err));
+    int32_t id = glot_sample(log_probs, o->model->config.vocab_size, &greedy, NULL, NULL);
+    glot_str_reset(out);
+    OK(glot_decode(o->tokenizer, &id, 1, true, false, out, err));
+    if (out->length < 2 || out->data[0] != ' ' || glot_utf8_valid_prefix(out->data, out->length) != out->length)
+        glot_str_reset(out);
+    glot_session_free(session);
+    glot_encoder_free(encoder);
+}
+
+/* Right with the likeliest continuation and no other; the sum is the one that a choice of these tokens has. */
+static void test_completion(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {"one", "I am", "The sun", "wor", "A kutya", "What is", "2 +", "rises in", "the", "a b", "Question", "not", "x y"};
+    const glot_template complete = {.query = "{query}", .choices = {"{end}"}};
+    opened o = {0};
+    glot_str word = {0};
+    int n_found = 0;
+    OK(glot_cpu_backend_create(&o.be, 2, NULL, err));
+    OK(glot_model_open(&o.model, o.be, TASKS, err));
+    OK(glot_tokenizer_open_model(&o.tokenizer, TASKS, err));
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        likeliest_word(&o, queries[i], &word);
+        if (word.length == 0)
+            continue;
+        n_found++;
+        json_t *right = json_pack("{s:s, s:s}", "query", queries[i], "end", word.data + 1);
+        json_t *wrong = json_pack("{s:s, s:s}", "query", queries[i], "end", "zebra");
+        json_t *choices = json_pack("{s:s, s:[s, s], s:i}", "query", queries[i], "choices", word.data + 1, "zebra", "gold", 0);
+        assert_true(acc_of(&o, &complete, right) == 1.0);
+        double sum = o.sum;
+        assert_true(acc_of(&o, &complete, wrong) == 0.0);
+        acc_of(&o, &glot_template_plain, choices);
+        assert_true(o.sum == sum);
+        json_decref(right);
+        json_decref(wrong);
+        json_decref(choices);
+    }
+    assert_true(n_found > 0);
+    glot_str_release(&word);
+    glot_tokenizer_close(o.tokenizer);
+    glot_model_close(o.model);
+    glot_backend_close(o.be);
+}
+
 static void test_bad_items(void **state)
 {
     (void)state;
     static const struct {
         const char *line, *sentence;
     } cases[] = {
-        {"[1]", "'t.jsonl line 7': no JSON object, expected {\"query\", \"choices\", \"gold\"}"},
-        {"{\"choices\": [\"a\", \"b\"], \"gold\": 0}", "'t.jsonl line 7': key 'query' is missing"},
-        {"{\"query\": \"q\", \"choices\": [\"a\"], \"gold\": 0}", "'t.jsonl line 7': key 'choices' has 1 texts, expected a list of at least 2"},
-        {"{\"query\": \"q\", \"choices\": \"ab\", \"gold\": 0}", "'t.jsonl line 7': key 'choices' has 0 texts, expected a list of at least 2"},
-        {"{\"query\": \"q\", \"choices\": [\"a\", 1], \"gold\": 0}", "'t.jsonl line 7': choice 1 is no text, expected one that is not empty"},
-        {"{\"query\": \"q\", \"choices\": [\"a\", \"\"], \"gold\": 0}", "'t.jsonl line 7': choice 1 is no text, expected one that is not empty"},
-        {"{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": 2}", "'t.jsonl line 7': key 'gold' is 2, expected 0 to 1"},
-        {"{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": -1}", "'t.jsonl line 7': key 'gold' is -1, expected 0 to 1"},
+        {"[1]", "'t.jsonl line 7': no JSON object"},
+        {"{\"choices\": [\"a\", \"b\"], \"gold\": 0}", "'t.jsonl line 7': key 'query' is missing or no text"},
+        {"{\"query\": \"q\", \"choices\": [\"a\"], \"gold\": 0}", "'t.jsonl line 7': an item has 1 choices, expected at least 2"},
+        {"{\"query\": \"q\", \"choices\": [], \"gold\": 0}", "'t.jsonl line 7': an item has 0 choices, expected at least 2"},
+        {"{\"query\": \"q\", \"choices\": \"ab\", \"gold\": 0}", "'t.jsonl line 7': an item has 1 choices, expected at least 2"},
+        {"{\"query\": [], \"choices\": [\"ab\"], \"gold\": 0}", "'t.jsonl line 7': the list of queries is empty"},
+        {"{\"query\": \"q\", \"choices\": {}, \"gold\": 0}", "'t.jsonl line 7': key 'choices' is missing or no text"},
+        {"{\"query\": \"q\", \"choices\": [\"a\", 1], \"gold\": 0}", "'t.jsonl line 7': element 1 of key 'choices' is no text"},
+        {"{\"query\": \"q\", \"choices\": [\"a\", \"\"], \"gold\": 0}", "'t.jsonl line 7': choice 1 is empty"},
+        {"{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": 2}", "'t.jsonl line 7': the right answer has number 2, expected 0 to 1"},
+        {"{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": -1}", "'t.jsonl line 7': the right answer has number -1, expected 0 to 1"},
+        {"{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": \"c\"}", "'t.jsonl line 7': the right answer 'c' is none of the 2 there are"},
+        {"{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": 1.5}", "'t.jsonl line 7': key 'gold' is missing or no text or whole number"},
         {"{\"id\": [], \"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": 1}", "'t.jsonl line 7': key 'id' is no string and no number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         glot_items items = {0};
-        assert_int_equal(glot_items_add(&items, cases[i].line, strlen(cases[i].line), "t.jsonl", 7, err), GLOT_BAD_FORMAT);
+        assert_int_equal(glot_items_add(&items, cases[i].line, strlen(cases[i].line), "t.jsonl", 7, &glot_template_plain, err), GLOT_BAD_FORMAT);
         if (strncmp(err->message, cases[i].sentence, strlen(cases[i].sentence)) != 0)
             fail_msg("'%s', expected '%s'", err->message, cases[i].sentence);
         assert_int_equal(items.n, 0);
@@ -138,6 +233,7 @@ static void test_bad_items(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_examples), cmocka_unit_test(test_bad_items)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_examples), cmocka_unit_test(test_completion),
+                                       cmocka_unit_test(test_bad_items)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

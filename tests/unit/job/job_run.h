@@ -61,8 +61,14 @@ static inline void make_recipe(void)
         "train: {steps: 8, batch: 3, micro_batch: 2, length: 24, lr: 0.01, checkpoint_every: 2, eval_every: "
         "3}\n"
         "review: {steps: 5, batch: 2, length: 24, lr: 0.02, checkpoint_every: 2, eval_every: 5}\n"
-        "exact: {mode: tokens, keep: 0.9}\neval: {max_tokens: 150}\nthreads: 1\n";
+        "exact: {mode: tokens, keep: 0.9}\nthreads: 1\n"
+        "eval: {max_tokens: 150, tasks: [items.jsonl, {file: items.jsonl, name: own, query: '{query}?', choices: '{choices:letters}', "
+        "examples: items.jsonl, shots: 1, limit: 2}]}\n";
+    static const char items[] = "{\"query\": \"abc\", \"choices\": [\"nop\", \"ab cd\"], \"gold\": 1}\n"
+                                "{\"query\": \"uvw\", \"choices\": [\"xyz\", \"abc\"], \"gold\": 0}\n"
+                                "{\"query\": \"nop\", \"choices\": [\"qrs\", \"xyz\", \"a\"], \"gold\": 0}\n";
     OK(glot_file_write(in_root("recipe.yaml"), text, sizeof text - 1, &err));
+    OK(glot_file_write(in_root("items.jsonl"), items, sizeof items - 1, &err));
 }
 
 static inline int make_all(void **state)

@@ -34,6 +34,23 @@ static void expect_exact(const json_t *results, double bits[3][3])
     }
 }
 
+static const json_t *task_of(const json_t *results, const char *when, const char *name)
+{
+    return json_object_get(json_object_get(json_object_get(results, when), "tasks"), name);
+}
+
+/* Both tasks every time. */
+static void expect_tasks(const json_t *results)
+{
+    static const char *const whens[] = {"before", "after_train", "after_review"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(json_integer_value(json_object_get(task_of(results, whens[i], "items"), "items")), 3);
+        assert_int_equal(json_integer_value(json_object_get(task_of(results, whens[i], "own"), "items")), 2);
+        double acc = json_number_value(json_object_get(task_of(results, whens[i], "items"), "acc"));
+        assert_true(acc >= 0.0 && acc <= 1.0);
+    }
+}
+
 /* The run that all others must equal, and what is in it. */
 static void test_whole(void **state)
 {
@@ -56,6 +73,8 @@ static void test_whole(void **state)
     assert_int_equal(json_array_size(lines), sizeof phases / sizeof phases[0]);
     for (size_t i = 0; i < json_array_size(lines); i++)
         assert_string_equal(json_string_value(json_object_get(json_array_get(lines, i), "phase")), phases[i]);
+    const json_t *tasks = json_object_get(json_array_get(lines, 0), "tasks");
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(tasks, "items"), "items")), 3);
     json_decref(lines);
 
     OK(glot_json_load_file(&results, in_root("whole/results.json"), &err));
@@ -72,6 +91,7 @@ static void test_whole(void **state)
     assert_true(bits[1][1] < bits[0][1] && bits[1][2] < bits[0][2]); /* the new languages were learned */
     assert_true(bits[1][0] != bits[0][0] && bits[2][0] == bits[0][0]); /* the old one left the exact path never */
     expect_exact(results, bits);
+    expect_tasks(results);
     const json_t *frozen = json_object_get(results, "frozen_sha256");
     assert_int_equal(strlen(json_string_value(json_object_get(frozen, "before"))), 64);
     assert_string_equal(json_string_value(json_object_get(frozen, "before")),
@@ -281,6 +301,11 @@ static void test_changed_eval(void **state)
     json_decref(results);
     assert_true(tokens[0] > 0 && tokens[0] == tokens[1] && tokens[1] == tokens[2] && tokens[0] < 150);
     expect_same_folder(in_root("whole/model"), in_root("e/model"));
+    expect_status(&(run_options){.output = "e", .settings = {"eval.max_tokens=60", "eval.tasks=[{file: items.jsonl, limit: 1}]"}}, GLOT_OK);
+    OK(glot_json_load_file(&results, in_root("e/results.json"), &err));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(json_integer_value(json_object_get(task_of(results, whens[i], "items"), "items")), 1);
+    json_decref(results);
     forget("e");
 }
 

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "job/recipe.h"
+#include "job/recipe_tasks.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -353,8 +353,6 @@ static void test_features_refused(void **state)
         {HEAD LANGS "train: {tokens: 5, recompute: true}\n",
          "'r.yaml' line 6: key 'train.recompute' asks for recomputation, which glot 0.1.0 does not have; a "
          "smaller micro_batch needs less memory, too"},
-        {SMALL "eval: {tasks: [a.jsonl]}\n", "'r.yaml' line 7: key 'eval.tasks' asks for multiple-choice "
-                                             "tasks, which glot 0.1.0 does not have; bits_per_byte is there"},
         {SMALL "device: cuda\n",
          "'r.yaml' line 7: key 'device' asks for cuda, which glot 0.1.0 does not have; cpu is there"},
     };
@@ -421,6 +419,8 @@ static void test_round_trip(void **state)
         HEAD "base_init: random\nlanguages:\n  en: {group: old, train: e, weight: 3}\n  el: {group: new, "
              "train: e, weight: 0.1}\n"
              "train: {tokens: 5, trainable: all}\n",
+        SMALL "eval: {tasks: [a/b.jsonl, {file: c.jsonl, template: copa_hu, examples: d.jsonl, shots: 3, limit: 7}, {file: e.jsonl, name: own, query: "
+              "\"{a}\\nb: {{\", choices: ['{b}, c', d], labels: [1, two], gold: '{l}', each: qas}, {file: f.jsonl, complete: '{x}'}]}\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         glot_recipe *r = parse(texts[i]);
@@ -436,6 +436,48 @@ static void test_round_trip(void **state)
         free(once);
         glot_recipe_free(r);
     }
+}
+
+static void test_tasks(void **state)
+{
+    (void)state;
+    glot_recipe *r = parse(SMALL "eval: {tasks: [a/b.jsonl.gz, {file: c.jsonl, complete: '{x}', query: '{q}'}]}\n");
+    const glot_recipe_tasks *tasks = &r->eval.tasks;
+    assert_int_equal(tasks->n, 2);
+    assert_string_equal(tasks->items[0].file, "/a/b.jsonl.gz");
+    assert_string_equal(tasks->items[0].name, "b");
+    glot_template plain = glot_recipe_task_template(&tasks->items[0]), own = glot_recipe_task_template(&tasks->items[1]);
+    assert_string_equal(plain.query, "{query}");
+    assert_string_equal(own.query, "{q}");
+    assert_string_equal(own.choices[0], "{x}");
+    assert_true(!own.choices[1] && !own.gold);
+    glot_recipe_free(r);
+}
+
+static void test_tasks_refused(void **state)
+{
+    (void)state;
+#define TASKS(list) SMALL "eval: {tasks: " list "}\n"
+#define BEGIN "'r.yaml' line 7: key 'eval.tasks' "
+    static const struct {
+        const char *text, *sentence;
+    } rows[] = {
+        {TASKS("[{name: a}]"), BEGIN "has a task without 'file'"},
+        {TASKS("[{file: a, shot: 1}]"), BEGIN "has a task with 'shot', which is not known"},
+        {TASKS("[{file: a, limit: 0}]"), BEGIN "has a task whose 'limit' is '0', expected a whole number from 1 to 1000000000"},
+        {TASKS("[[a]]"), BEGIN "is a list, expected a path"},
+        {TASKS("[{file: a, shots: 2}]"), BEGIN "has a task with 'shots' or 'examples' alone, expected both"},
+        {TASKS("[{file: a, template: arc_easy, query: b}]"), BEGIN "has a task with 'template' and a template of its own"},
+        {TASKS("[{file: a, query: b}]"), BEGIN "has a task with a template of its own but neither 'choices' nor 'complete'"},
+        {TASKS("[{file: a, complete: b, gold: '{g}'}]"), BEGIN "has a task with 'complete' and choices"},
+        {TASKS("[{file: a, choices: '{b'}]"),
+         BEGIN "has a task whose template is wrong: '{b' is no placeholder, expected {key} or {key:filter} ({{ for a brace)"},
+        {TASKS("[x/a.jsonl, y/a.jsonl]"), BEGIN "has two tasks of the name 'a', expected 'name' to tell them apart"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        expect_sentence(rows[i].text, GLOT_BAD_VALUE, rows[i].sentence);
+#undef TASKS
+#undef BEGIN
 }
 
 /* ---- files ---- */
@@ -736,6 +778,7 @@ int main(void)
         cmocka_unit_test(test_unknown_format),
         cmocka_unit_test(test_features_refused), cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_files),
+        cmocka_unit_test(test_tasks),            cmocka_unit_test(test_tasks_refused),
         cmocka_unit_test(test_file_sentences),   cmocka_unit_test(test_settings),
         cmocka_unit_test(test_from_settings),    cmocka_unit_test(test_changes),
         cmocka_unit_test(test_no_memory),        cmocka_unit_test(test_manual),
