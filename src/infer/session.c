@@ -6,25 +6,31 @@
 #include <math.h>
 #include <string.h>
 
-/* Where the language gates' sums of the two documents lie. */
-enum { RUNNING_SLOT, SCORED_SLOT, N_SLOTS };
-
 /* What is known of a document's language so far. */
 typedef struct document_state {
     glot_exact_state exact;
     int64_t n_gated; /* tokens in the language gates' sums */
 } document_state;
 
+/* One continuation of the running sequence. */
+typedef struct branch {
+    document_state state;
+    int64_t place; /* its keys and values are rows place * n_context ... of the cache, its gates' sums row `place` */
+} branch;
+
 struct glot_session {
     const glot_model *model;
     glot_workspace *ws;
     glot_kv_cache *cache;   /* made at first need */
     int64_t n_context, n_batch;
-    int64_t length;         /* tokens of the running sequence in the cache */
+    int64_t length;         /* tokens of the running sequence in the cache, of every branch */
+    branch *branches, *next; /* [n_branches]; next: while they change */
+    int64_t n_branches;
+    int64_t n_shared;       /* first tokens that stand in every place; 0: the sequence has not branched */
     glot_exact_choice choice;
     glot_exact_test test;
-    document_state running, scored; /* of the running sequence, beside its keys and values; of the document scored last */
-    glot_gate_sums *gate_sums; /* N_SLOTS; NULL where no layer has a language gate */
+    document_state scored;  /* of the document scored last */
+    glot_gate_sums *gate_sums; /* a slot for each branch, the last for the scored one; NULL where no layer has a language gate */
     int32_t *documents;     /* [n_batch, 4] */
     int32_t *ids, *positions, *targets; /* [n_batch] */
     int32_t *segments;      /* [n_batch, 4] */
@@ -44,11 +50,19 @@ static glot_status make_arrays(glot_session *s, glot_error *err)
     GLOT_TRY(glot_new(&s->documents, n * 4, sizeof *s->documents, what, err));
     GLOT_TRY(glot_new(&s->is_exact, n, sizeof *s->is_exact, what, err));
     GLOT_TRY(glot_new(&s->nll, n, sizeof *s->nll, what, err));
+    GLOT_TRY(glot_new(&s->branches, (size_t)s->n_branches, sizeof *s->branches, what, err));
+    GLOT_TRY(glot_new(&s->next, (size_t)s->n_branches, sizeof *s->next, what, err));
     size_t n_logits = (size_t)s->ws->head_rows * (size_t)s->model->config.vocab_size;
     return glot_new(&s->log_probs, n_logits, sizeof *s->log_probs, what, err);
 }
 
 glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, glot_error *err)
+{
+    return glot_session_create_branched(out, m, n_context, n_batch, 1, err);
+}
+
+glot_status glot_session_create_branched(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, int64_t n_branches,
+                                         glot_error *err)
 {
     glot_status status = GLOT_OK;
     glot_session *s = NULL;
@@ -56,12 +70,15 @@ glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a context of %" PRId64 " tokens is outside 1 to %" PRId64 ", the context of '%s'",
                          n_context, m->config.context_length, m->path ? m->path : "the model");
     GLOT_TRY(glot_new(&s, 1, sizeof *s, "a session", err));
-    *s = (glot_session){.model = m, .n_context = n_context, .n_batch = n_batch};
+    *s = (glot_session){.model = m, .n_context = n_context, .n_batch = n_batch, .n_branches = n_branches};
     GLOT_TRY_OUT(glot_workspace_create(&s->ws, m, GLOT_WORKSPACE_INFER, n_batch, n_context, n_context, err));
+    if (n_branches < 1 || n_branches > n_batch || n_branches > s->ws->head_rows)
+        GLOT_TRY_OUT(GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " branches of a sequence are outside 1 to %" PRId64, n_branches,
+                               n_batch < s->ws->head_rows ? n_batch : s->ws->head_rows));
     GLOT_TRY_OUT(make_arrays(s, err));
     GLOT_TRY_OUT(glot_exact_test_init(&s->test, m, err));
     if (m->config.gate.n_layers)
-        GLOT_TRY_OUT(glot_gate_sums_create(&s->gate_sums, m, N_SLOTS, err));
+        GLOT_TRY_OUT(glot_gate_sums_create(&s->gate_sums, m, n_branches + 1, err));
 out:
     if (status == GLOT_OK)
         *out = s;
@@ -85,6 +102,8 @@ void glot_session_free(glot_session *s)
     glot_free(s->is_exact);
     glot_exact_test_release(&s->test);
     glot_free(s->nll);
+    glot_free(s->branches);
+    glot_free(s->next);
     glot_free(s->log_probs);
     glot_free(s);
 }
@@ -101,8 +120,8 @@ int64_t glot_session_length(const glot_session *s)
 
 void glot_session_reset(glot_session *s)
 {
-    s->length = 0;
-    s->running = (document_state){0};
+    s->length = s->n_shared = 0;
+    s->branches[0] = (branch){0};
 }
 
 glot_workspace *glot_session_workspace(glot_session *s)
@@ -116,6 +135,7 @@ typedef struct piece {
     int64_t n, past;
     int32_t next;
     bool is_cached;        /* keys and values go through the cache */
+    int64_t first_key;     /* where the sequence begins in it */
     document_state *state; /* of its document; moves on */
     int32_t slot;          /* of its document */
 } piece;
@@ -134,7 +154,7 @@ static void add_segment(glot_session *s, glot_batch *b, const piece *p)
     int32_t *segment = s->segments + 4 * b->n_segments++;
     segment[0] = (int32_t)row;
     segment[1] = (int32_t)p->n;
-    segment[2] = p->is_cached ? 0 : (int32_t)row;
+    segment[2] = (int32_t)(p->is_cached ? p->first_key : row);
     segment[3] = (int32_t)(p->past + p->n);
     for (int64_t i = 0; i < p->n; i++) {
         s->ids[row + i] = p->ids[i];
@@ -155,7 +175,7 @@ static glot_batch empty_batch(const glot_session *s)
 static glot_status run(glot_session *s, const glot_batch *b, bool is_cached, glot_error *err)
 {
     if (is_cached && !s->cache)
-        GLOT_TRY(glot_kv_cache_create(&s->cache, s->model, s->n_context, err));
+        GLOT_TRY(glot_kv_cache_create(&s->cache, s->model, s->n_context * s->n_branches, err));
     GLOT_TRY(glot_workspace_load(s->ws, b, err));
     glot_model_forward(s->model, s->ws, is_cached ? s->cache : NULL);
     return s->model->be->check(s->model->be, err);
@@ -186,7 +206,7 @@ static glot_status score_long(glot_session *s, const glot_sequence *q, glot_erro
     for (int64_t from = 0; from < q->n; from += s->n_batch) {
         int64_t rows = q->n - from < s->n_batch ? q->n - from : s->n_batch;
         glot_batch b = empty_batch(s);
-        piece p = {q->ids + from, rows, from, from + rows < q->n ? q->ids[from + rows] : -1, true, &s->scored, SCORED_SLOT};
+        piece p = {q->ids + from, rows, from, from + rows < q->n ? q->ids[from + rows] : -1, true, 0, &s->scored, (int32_t)s->n_branches};
         add_segment(s, &b, &p);
         GLOT_TRY(run(s, &b, true, err));
         glot_model_nll(s->model, s->ws, s->nll);
@@ -202,7 +222,7 @@ static glot_status score_packed(glot_session *s, const glot_sequence *sequences,
     glot_batch b = empty_batch(s);
     for (size_t i = 0; i < count; i++) {
         const glot_sequence *q = &sequences[i];
-        piece p = {q->ids, q->n, 0, -1, false, &s->scored, SCORED_SLOT};
+        piece p = {q->ids, q->n, 0, -1, false, 0, &s->scored, (int32_t)s->n_branches};
         if (!q->is_continued)
             s->scored = (document_state){0};
         if (q->n > 0)
@@ -265,18 +285,18 @@ glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, 
 static glot_status run_piece(glot_session *s, const int32_t *ids, int64_t n, glot_error *err)
 {
     glot_batch b = empty_batch(s);
-    document_state state = s->running;
-    piece p = {ids, n, s->length, -1, true, &state, RUNNING_SLOT};
+    document_state state = s->branches[0].state;
+    piece p = {ids, n, s->length, -1, true, 0, &state, 0};
     add_segment(s, &b, &p);
     GLOT_TRY(run(s, &b, true, err));
-    s->running = state;
+    s->branches[0].state = state;
     s->length += n;
     return GLOT_OK;
 }
 
 glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err)
 {
-    GLOT_ASSERT(n > 0);
+    GLOT_ASSERT(n > 0 && s->n_shared == 0);
     GLOT_TRY(check_length(s, s->length + n, err));
     int64_t rows = 0;
     for (int64_t from = 0; from < n; from += rows) {
@@ -285,6 +305,82 @@ glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, co
     }
     glot_model_log_probs(s->model, s->ws, rows - 1, 1, s->log_probs);
     GLOT_TRY(check_finite(s, s->log_probs, 1, err));
+    *log_probs = s->log_probs;
+    return GLOT_OK;
+}
+
+/* ---- branches ---- */
+
+static void copy_rows(const glot_session *s, const glot_tensor *t, int64_t to, int64_t from, int64_t n)
+{
+    glot_tensor target = glot_tensor_slice(t, to, n), source = glot_tensor_slice(t, from, n);
+    s->cache->be->copy(s->cache->be, &target, &source);
+}
+
+/* What a place does not have of another: keys and values from token `first` on, and the gates' sums. */
+static void copy_place(const glot_session *s, int64_t to, int64_t from, int64_t first)
+{
+    int64_t n = s->length - first;
+    for (int64_t l = 0; l < s->model->config.n_layers; l++) {
+        if (n > 0) {
+            copy_rows(s, &s->cache->k[l], to * s->n_context + first, from * s->n_context + first, n);
+            copy_rows(s, &s->cache->v[l], to * s->n_context + first, from * s->n_context + first, n);
+        }
+        if (s->gate_sums && glot_config_is_gated(&s->model->config, l))
+            copy_rows(s, &s->gate_sums->layers[l], to, from, 1);
+    }
+}
+
+/* Whether one of the first n branches of s->next lies in the place. */
+static bool is_taken(const glot_session *s, int64_t n, int64_t place)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (s->next[i].place == place)
+            return true;
+    return false;
+}
+
+/* Puts every branch where its parent was. The first child of each parent stays in its place; the others get a copy in the place of a branch that
+ * ends, which is nobody's parent. */
+static void follow_parents(glot_session *s, const int32_t *parents)
+{
+    for (int64_t i = 0; i < s->n_branches; i++) {
+        GLOT_ASSERT(s->n_shared > 0 || parents[i] == 0);
+        s->next[i] = s->branches[parents[i]];
+        if (is_taken(s, i, s->next[i].place))
+            s->next[i].place = -1;
+    }
+    for (int64_t i = 0, place = 0; i < s->n_branches; i++) {
+        if (s->next[i].place >= 0)
+            continue;
+        while (is_taken(s, s->n_branches, place))
+            place++;
+        copy_place(s, place, s->branches[parents[i]].place, s->n_shared);
+        s->next[i].place = place;
+    }
+    branch *old = s->branches;
+    s->branches = s->next;
+    s->next = old;
+    if (s->n_shared == 0)
+        s->n_shared = s->length;
+}
+
+glot_status glot_session_feed_branches(glot_session *s, const int32_t *parents, const int32_t *ids, const float **log_probs, glot_error *err)
+{
+    glot_batch b = empty_batch(s);
+    GLOT_ASSERT(s->length > 0);
+    GLOT_TRY(check_length(s, s->length + 1, err));
+    follow_parents(s, parents);
+    for (int64_t i = 0; i < s->n_branches; i++) {
+        branch *at = &s->branches[i];
+        piece p = {ids + i, 1, s->length, -1, true, at->place * s->n_context, &at->state, (int32_t)at->place};
+        add_segment(s, &b, &p);
+    }
+    GLOT_TRY(run(s, &b, true, err));
+    s->length++;
+    glot_model_log_probs(s->model, s->ws, 0, s->n_branches, s->log_probs);
+    for (int64_t i = 0; i < s->n_branches; i++)
+        GLOT_TRY(check_finite(s, s->log_probs + i * s->model->config.vocab_size, 1, err));
     *log_probs = s->log_probs;
     return GLOT_OK;
 }
