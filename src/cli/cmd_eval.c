@@ -1,4 +1,4 @@
-/* cmd_eval.c: `glot eval`: a model on text (bits per byte) and on multiple-choice tasks, or translations that are there already. */
+/* cmd_eval.c: `glot eval`: a model on text (bits per byte), multiple choice and translation, or translations that are there already. */
 #include "cli/eval.h"
 #include "eval/eval.h"
 #include "text/density.h"
@@ -23,12 +23,18 @@ static const glot_option rows[] = {
      .help = "multiple choice: JSON lines of {\"id\", \"query\", \"choices\", \"gold\"}; a task is named as its file"},
     {"template", .kind = GLOT_OPTION_STRING, .value = "NAME",
      .help = "how lines of a data set become items, in --tasks and --examples: arc_challenge, arc_easy, boolq, copa_en, ... (docs/evaluation.md)"},
-    {"limit", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 30, .initial = "0", .unit = "items", .help = "the first N items of each task; 0: all"},
+    {"limit", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 30, .initial = "0", .unit = "items", .help = "the first N items of each task, or sentences to translate; 0: all"},
     {"examples", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "few-shot examples of the tasks, items as --tasks has them"},
     {"shots", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1000, .initial = "0",
-     .help = "how many of --examples stand in front of each item (never the item itself)"},
+     .help = "how many examples stand in front: of --examples (never the item itself), of --translate's lines"},
+    {"translate", .kind = GLOT_OPTION_TEXTS, .value = "SOURCE=FILE TARGET=FILE",
+     .help = "translate the lines of the first file and score them against the second's: BLEU, chrF, chrF++; the languages as the prompt names them, the first "
+             "--shots lines are its examples and are not scored"},
+    {"beams", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 256, .initial = "1", .help = "beams of --translate; 1 is greedy"},
+    {"max-new-tokens", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20, .initial = "256", .unit = "tokens",
+     .help = "longest translation, if its line does not end before"},
     {"samples", .kind = GLOT_OPTION_STRING, .value = "OUT",
-     .help = "write a JSON line for each item of --tasks: its id and the log likelihood of each choice"},
+     .help = "write a JSON line for each item of --tasks (its id and the log likelihood of each choice) or sentence of --translate"},
     {"hypotheses", .kind = GLOT_OPTION_STRING, .value = "FILE",
      .help = "translations to score against --references, a sentence a line: BLEU, chrF, chrF++; no model"},
     {"references", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "what --hypotheses should be, a sentence a line"},
@@ -109,24 +115,35 @@ static glot_status eval_text(const glot_cli *cli, const cli_model *m, const char
     return status;
 }
 
-/* Text, tasks or both, with one opening of the model. */
-static glot_status eval_model(const glot_cli *cli, const char *const *words, size_t n_words, bool has_tasks, glot_error *err)
+/* What a model is asked for. */
+typedef struct wanted {
+    const char *const *text;
+    size_t n_text, n_tasks, n_translate; /* words */
+} wanted;
+
+/* With one opening of the model. */
+static glot_status eval_model(const glot_cli *cli, const wanted *w, glot_error *err)
 {
     cli_model m;
-    json_t *scores = json_object(), *text = json_object(), *tasks = json_object();
+    json_t *scores = json_object(), *text = json_object(), *tasks = json_object(), *translation = json_object();
     glot_status status = cli_model_open(&m, cli, true, err);
-    if (status == GLOT_OK && n_words)
-        status = eval_text(cli, &m, words, n_words, text, err);
-    if (status == GLOT_OK && has_tasks)
+    if (status == GLOT_OK && w->n_text)
+        status = eval_text(cli, &m, w->text, w->n_text, text, err);
+    if (status == GLOT_OK && w->n_tasks)
         status = cli_eval_tasks(cli, &m, tasks, err);
-    if (n_words)
+    if (status == GLOT_OK && w->n_translate)
+        status = cli_eval_translate(cli, &m, translation, err);
+    if (w->n_text)
         json_object_set(scores, "text", text);
-    if (has_tasks)
+    if (w->n_tasks)
         json_object_set(scores, "tasks", tasks);
+    if (w->n_translate)
+        json_object_set(scores, "translation", translation);
     if (status == GLOT_OK && cli->is_json)
         status = cli_json(json_incref(scores), err);
     json_decref(text);
     json_decref(tasks);
+    json_decref(translation);
     json_decref(scores);
     cli_model_release(&m);
     return status;
@@ -134,19 +151,23 @@ static glot_status eval_model(const glot_cli *cli, const char *const *words, siz
 
 static glot_status run(const glot_cli *cli, glot_error *err)
 {
-    size_t n_words, n_tasks;
-    const char *model = glot_args_string(cli->args, "MODEL"), *const *words = glot_args_words(cli->args, "text", &n_words);
-    bool is_translation = glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
-    (void)glot_args_words(cli->args, "tasks", &n_tasks);
-    if (is_translation && (model || n_words || n_tasks))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL, --text and --tasks");
-    if (is_translation)
+    wanted w = {0};
+    const char *model = glot_args_string(cli->args, "MODEL");
+    bool is_scoring_alone = glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
+    w.text = glot_args_words(cli->args, "text", &w.n_text);
+    (void)glot_args_words(cli->args, "tasks", &w.n_tasks);
+    (void)glot_args_words(cli->args, "translate", &w.n_translate);
+    if (is_scoring_alone && (model || w.n_text + w.n_tasks + w.n_translate))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL, --text, --tasks and --translate");
+    if (is_scoring_alone)
         return cli_eval_translation(cli, err);
-    if (!model || n_words + n_tasks == 0)
+    if (w.n_tasks && w.n_translate)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--tasks and --translate each have their own --shots and --samples: one of them at a time");
+    if (!model || w.n_text + w.n_tasks + w.n_translate == 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
-                         "expected MODEL with --text LANG=FILE or --tasks FILE, or --hypotheses FILE and --references FILE");
-    return eval_model(cli, words, n_words, n_tasks > 0, err);
+                         "expected MODEL with --text LANG=FILE, --tasks FILE or --translate, or --hypotheses FILE and --references FILE");
+    return eval_model(cli, &w, err);
 }
 
-const glot_command cmd_eval = {"eval", "score a model on text (bits per byte) and multiple choice; or translations", rows,
+const glot_command cmd_eval = {"eval", "score a model on text (bits per byte), multiple choice and translation; or translations that are there", rows,
                                CLI_HAS_JSON | CLI_HAS_MODEL, run};

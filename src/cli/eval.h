@@ -6,6 +6,8 @@
 
 /* --hypotheses FILE --references FILE: BLEU, chrF and chrF++, no model. */
 glot_status cli_eval_translation(const glot_cli *cli, glot_error *err);
+/* --translate SOURCE=FILE TARGET=FILE: the model's translations; an entry "SOURCE-TARGET" in `out`. */
+glot_status cli_eval_translate(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err);
 /* --tasks FILE...: an entry for each task in `out`, INTERFACES' "tasks". */
 glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err);
 

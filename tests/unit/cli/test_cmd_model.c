@@ -221,7 +221,7 @@ static void test_eval_usage(void **state)
         run_glot(state, "eval", model(state), "--text", text, "--length", "64", "--json", "--quiet"), 2,
         "windows of 64 tokens are outside 1 to 63, the model's context less one");
     expect_failure(run_glot(state, "eval", model(state)), 2,
-                   "expected MODEL with --text LANG=FILE or --tasks FILE, or --hypotheses FILE and --references FILE");
+                   "expected MODEL with --text LANG=FILE, --tasks FILE or --translate, or --hypotheses FILE and --references FILE");
     expect_failure(run_glot(state, "eval", model(state), "--text", "a.txt"), 2,
                    "--text: 'a.txt' names no language, expected LANG=FILE");
 }
