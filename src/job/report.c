@@ -17,6 +17,7 @@ static glot_status render(glot_str *out, const json_t *results, const json_t *li
     glot_report_routing(out, results);
     glot_report_gates(out, results);
     glot_report_exact(out, results);
+    glot_report_tasks(out, results);
     glot_report_samples(out, results);
     glot_report_facts(out, results, recipe);
     glot_str_puts(out, "</main></body></html>\n");

@@ -22,5 +22,7 @@ void glot_report_routing(glot_str *out, const json_t *results);
 void glot_report_gates(glot_str *out, const json_t *results);
 void glot_report_samples(glot_str *out, const json_t *results);
 void glot_report_facts(glot_str *out, const json_t *results, const char *recipe);
+/* Multiple choice. */
+void glot_report_tasks(glot_str *out, const json_t *results);
 
 #endif
