@@ -155,21 +155,12 @@ static size_t best_of(const double *values, const glot_item *item, bool is_per_c
     return best;
 }
 
-/* The lower id of equals. */
-static int32_t likeliest(const float *log_probs, int64_t n)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (log_probs[i] > log_probs[best])
-            best = i;
-    return (int32_t)best;
-}
-
 /* A text to complete: the choice's tokens one after the other; each must be the likeliest. */
 static glot_status complete_text(task *t, bool *is_right, glot_error *err)
 {
     const glot_sequence *text = &t->texts[0];
     const float *log_probs;
+    const glot_sample_params greedy = glot_sample_params_default();
     int64_t first = t->first_scored[0];
     *is_right = true;
     t->sums[0] = 0.0;
@@ -177,7 +168,7 @@ static glot_status complete_text(task *t, bool *is_right, glot_error *err)
     GLOT_TRY(glot_session_feed(t->session, text->ids, first, &log_probs, err));
     for (int64_t i = first; i < text->n; i++) {
         t->sums[0] += (double)log_probs[text->ids[i]];
-        *is_right = *is_right && likeliest(log_probs, t->vocab) == text->ids[i];
+        *is_right = *is_right && glot_sample(log_probs, t->vocab, &greedy, NULL, NULL) == text->ids[i];
         if (i + 1 < text->n)
             GLOT_TRY(glot_session_feed(t->session, text->ids + i, 1, &log_probs, err));
     }

@@ -35,6 +35,22 @@ static inline glot_model_config tiny_dense_config(void)
     return c;
 }
 
+/* New experts that differ from the original and from one another. */
+static inline void tiny_part_experts(glot_model *m, glot_rng *rng)
+{
+    for (size_t i = 0; i < m->n_params; i++) {
+        glot_param *p = m->params[i];
+        if (p->expert < 1)
+            continue;
+        int64_t n = glot_tensor_elements(&p->weight);
+        float *host = malloc((size_t)n * sizeof *host);
+        for (int64_t k = 0; k < n; k++)
+            host[k] = 0.2f * (float)glot_rng_normal(rng);
+        m->be->upload(m->be, &p->weight, host);
+        free(host);
+    }
+}
+
 /* Weights of some size: with 0.02 a tiny model's layers would hardly matter. */
 static inline void tiny_spread(glot_model *m, float scale)
 {

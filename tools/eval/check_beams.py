@@ -17,13 +17,7 @@ import tempfile
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-
-def dense_directory(glot, model, folder):
-    if pathlib.Path(model).is_dir():
-        return model
-    out = folder / "model"
-    subprocess.run([glot, "upcycle", model, "--experts", "1", "--out", out], check=True, capture_output=True)
-    return str(out)
+from dense import dense_directory
 
 
 def stop_ids(model, tokenizer):

@@ -24,17 +24,7 @@ static glot_model *make_model(glot_backend *backend)
     glot_gate_config gate;
     float evidence[TINY_VOCAB];
     tiny_spread(m, 0.3f);
-    for (size_t i = 0; i < m->n_params; i++) {
-        glot_param *p = m->params[i];
-        if (p->expert < 1)
-            continue;
-        int64_t n = glot_tensor_elements(&p->weight);
-        float *host = malloc((size_t)n * sizeof *host);
-        for (int64_t k = 0; k < n; k++)
-            host[k] = 0.2f * (float)glot_rng_normal(&rng);
-        backend->upload(backend, &p->weight, host);
-        free(host);
-    }
+    tiny_part_experts(m, &rng);
     for (int v = 0; v < TINY_VOCAB; v++)
         evidence[v] = v < N_OLD_IDS ? -1.0f : 2.0f;
     OK(glot_exact_set(m, evidence, 1.5, &err));

@@ -26,17 +26,7 @@ static void setup(fixture *f, int threads, int64_t n_batch)
     glot_rng rng = glot_rng_seed(2, 2);
     OK(glot_cpu_backend_create(&f->be, threads, NULL, &err));
     f->m = tiny_expanded(f->be, layerwise, GLOT_TRAIN_NEW_EXPERTS);
-    for (size_t i = 0; i < f->m->n_params; i++) {
-        glot_param *p = f->m->params[i];
-        if (p->expert < 1)
-            continue;
-        int64_t n = glot_tensor_elements(&p->weight);
-        float *host = malloc((size_t)n * sizeof *host);
-        for (int64_t k = 0; k < n; k++)
-            host[k] = 0.2f * (float)glot_rng_normal(&rng);
-        f->be->upload(f->be, &p->weight, host);
-        free(host);
-    }
+    tiny_part_experts(f->m, &rng);
     for (int t = 0; t < N_TEXTS; t++)
         for (int i = 0; i < N_CONTEXT; i++)
             f->ids[t][i] = (int32_t)glot_rng_below(&rng, TINY_VOCAB);
