@@ -244,8 +244,8 @@ glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot
         if (fits)
             return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; %s.micro_batch: %" PRId64 " would fit", needed, p->available_name, there,
                              is_train ? "train" : "review", fits);
-        return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; no micro_batch would fit, fewer experts might", needed,
-                         p->available_name, there);
+        return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; no micro_batch would fit%s", needed, p->available_name,
+                         there, p->n_new ? ", fewer experts might" : "");
     }
     uint64_t missing = p->disk_bytes > p->disk_there_bytes ? p->disk_bytes - p->disk_there_bytes : 0;
     if (missing > p->disk_free_bytes) {

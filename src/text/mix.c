@@ -270,6 +270,11 @@ static int64_t block_size(const glot_mix *m)
     return left < (uint64_t)m->length ? (int64_t)left : m->length;
 }
 
+const char *glot_mix_language_name(const glot_mix *m, size_t i)
+{
+    return m->languages[i].name;
+}
+
 void glot_mix_next(glot_mix *m, glot_block *block)
 {
     int64_t end = block_size(m);

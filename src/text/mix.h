@@ -70,6 +70,8 @@ typedef struct glot_mix glot_mix;
  * out of range. */
 glot_status glot_mix_create(glot_mix **out, const glot_mix_options *options, glot_error *err);
 void glot_mix_free(glot_mix *m);
+/* The name of language i of the options; the store's. */
+const char *glot_mix_language_name(const glot_mix *m, size_t i);
 /* Fills the caller's arrays. Makes no heap call (shuffled orders are kept in memory made by create). */
 void glot_mix_next(glot_mix *m, glot_block *block);
 const glot_mix_state *glot_mix_get_state(const glot_mix *m);

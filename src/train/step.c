@@ -11,6 +11,8 @@
  * Everything a step needs exists before it begins: no heap call happens here (test_step counts them).
  */
 #include "train/train.h"
+#include "base/memory.h"
+#include "base/str.h"
 #include "train/step_data.h"
 
 #include <math.h>
@@ -72,6 +74,41 @@ static glot_loss_settings loss_settings(const glot_trainer *t, int64_t n_tokens)
     return out;
 }
 
+/* " in text of el, tr": the languages whose own rows of blocks [first, first + n) have no finite loss; "" where no row is to blame. */
+static void name_bad_text(glot_str *out, const glot_trainer *t, int64_t first, int64_t n, const float *nll)
+{
+    bool is_bad[GLOT_MAX_LANGUAGES] = {false};
+    for (int64_t b = first; b < first + n; b++)
+        for (int64_t i = 0; i < t->data->blocks[b].n; i++)
+            if (!isfinite(*nll++))
+                is_bad[t->data->blocks[b].languages[i]] = true;
+    const char *before = " in text of ";
+    for (size_t l = 0; l < t->n_languages; l++) {
+        if (!is_bad[l])
+            continue;
+        if (t->mix)
+            glot_str_printf(out, "%s%s", before, glot_mix_language_name(t->mix, l));
+        else
+            glot_str_printf(out, "%slanguage %zu", before, l);
+        before = ", ";
+    }
+}
+
+/* The step that cannot be taken: which, and on what. The batch is still loaded. */
+static glot_status refuse_loss(const glot_trainer *t, int64_t first, int64_t n, glot_error *err)
+{
+    glot_str where = {0};
+    float *nll = NULL;
+    GLOT_TRY(glot_new(&nll, (size_t)t->ws->n_tokens, sizeof *nll, "losses", err));
+    glot_model_nll(t->model, t->ws, nll);
+    name_bad_text(&where, t, first, n, nll);
+    glot_status status = GLOT_FAIL(err, GLOT_NUMERIC, "step %" PRId64 ": the loss%s is not finite (lower the learning rate, or check the weights with `glot inspect`)",
+                                   t->step + 1, where.data ? where.data : "");
+    glot_free(nll);
+    glot_str_release(&where);
+    return status;
+}
+
 static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, step_losses *sums, glot_error *err)
 {
     glot_batch batch;
@@ -86,6 +123,9 @@ static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, st
     glot_model_backward(t->model, t->ws, &settings);
     t->ws->be->download(t->ws->be, losses, &t->ws->losses);
     GLOT_TRY(t->ws->be->check(t->ws->be, err));
+    for (int i = 0; i < GLOT_N_LOSSES; i++)
+        if (!isfinite(losses[i]))
+            return refuse_loss(t, first, n, err);
     int64_t n_routers = count_routers(t->model);
     sums->ce += losses[GLOT_LOSS_CE];
     sums->lpr += losses[GLOT_LOSS_LPR];
@@ -169,9 +209,6 @@ glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_er
     glot_step_data_draw(t->data, t->next_block, t->next_block_user, is_home);
     GLOT_TRY(accumulate(t, &sums, err));
     fill_report(report, t, &sums);
-    if (!isfinite(report->loss))
-        return GLOT_FAIL(err, GLOT_NUMERIC, "step %" PRId64 ": the loss is not finite (lower the learning rate, or check the weights with `glot inspect`)",
-                         t->step + 1);
     GLOT_TRY(gradient_norm(t, &norm, err));
     report->lr = glot_learning_rate(s, s->lr, t->step);
     update(t, norm, report->lr, glot_learning_rate(s, s->router_lr, t->step));

@@ -187,6 +187,45 @@ static void test_lora_resumed(void **state)
     forget("k");
 }
 
+static void expect_near(uint64_t planned, uint64_t actual)
+{
+    double ratio = (double)planned / (double)actual;
+    bool ok = fabs(ratio - 1.0) <= 0.05;
+    if (!ok)
+        fail_msg("planned %" PRIu64 " bytes, took %" PRIu64, planned, actual);
+}
+
+static uint64_t file_bytes(const char *name)
+{
+    glot_error err = {0};
+    glot_map map = {0};
+    OK(glot_map_open(&map, in_root(name), &err));
+    uint64_t size = map.size;
+    glot_map_close(&map);
+    return size;
+}
+
+/* What the plan says of LoRA: adapters, their gradients and moments, the weights they are merged into, and what the run wrote. */
+static void test_lora_plan(void **state)
+{
+    static const char *const settings[] = {DENSE, LORA};
+    glot_error err = {0};
+    glot_recipe *recipe = NULL;
+    glot_plan p;
+    (void)state;
+    OK(glot_recipe_load(&recipe, in_root("recipe.yaml"), settings, 4, &err));
+    OK(glot_plan_recipe(&p, recipe, &err));
+    const int64_t h = 24, kv = 8, ffn = 37, rank = 4; /* q and o; k and v; gate, up and down */
+    uint64_t trained = (uint64_t)(TINY_LAYERS * rank * (2 * (h + h) + 2 * (h + kv) + 3 * (h + ffn)));
+    uint64_t merged = (uint64_t)(TINY_LAYERS * (2 * h * h + 2 * h * kv + 3 * h * ffn)) * sizeof(float);
+    assert_true(p.n_new == 0 && p.n_parameters == p.n_base && p.train.n_trained == trained);
+    assert_true(p.train.memory.gradients == trained * sizeof(float) && p.train.memory.moments == 2 * trained * sizeof(float));
+    assert_true(p.owned_bytes == trained * sizeof(float) && p.merged_bytes == merged);
+    expect_near(p.model_bytes, file_bytes("lora/model/model.safetensors"));
+    assert_true(p.checkpoint_bytes == 3 * trained * sizeof(float));
+    glot_recipe_free(recipe);
+}
+
 /* ---- rows with new experts ---- */
 
 static void test_all_experts(void **state)
@@ -252,7 +291,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_full_fine_tuning), cmocka_unit_test(test_lora),
-                                       cmocka_unit_test(test_lora_resumed),     cmocka_unit_test(test_all_experts),
+                                       cmocka_unit_test(test_lora_resumed),     cmocka_unit_test(test_lora_plan),
+                                       cmocka_unit_test(test_all_experts),
                                        cmocka_unit_test(test_random_experts),   cmocka_unit_test(test_reviews),
                                        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, make_all, remove_all);

@@ -6,6 +6,7 @@
 #include "unit/tiny_model.h"
 
 #include <errno.h>
+#include <math.h>
 #include <unistd.h>
 
 enum { STEPS = 6, SAVED_AT = 3, EOS = 1 };
@@ -633,6 +634,21 @@ static void test_of_something_else(void **state)
     assert_refused(&w, frozen, "is F32 [3, 24], expected F32 [4, 24]");
 }
 
+/* A loss that is not finite is told with the names of the languages it comes from. */
+static void test_languages_are_named(void **state)
+{
+    (void)state;
+    const float value = NAN;
+    glot_step_report report;
+    glot_error refusal = {0};
+    world w = world_open(GLOT_PHASE_TRAIN, 1);
+    glot_tensor first = glot_tensor_prefix_1d(&w.m->layers[1].down_proj[0]->weight, 1);
+    w.be->upload(w.be, &first, &value);
+    assert_int_equal(glot_trainer_step(w.t, &report, &refusal), GLOT_NUMERIC);
+    assert_non_null(strstr(refusal.message, "step 1: the loss in text of aa, bb is not finite"));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_continued),
@@ -645,6 +661,7 @@ int main(void)
                                        cmocka_unit_test(test_full_disk),
                                        cmocka_unit_test(test_everything_is_flushed),
                                        cmocka_unit_test(test_of_something_else),
+                                       cmocka_unit_test(test_languages_are_named),
                                        cmocka_unit_test(test_malformed_states_get_their_sentences),
                                        cmocka_unit_test(test_malformed_manifests_get_their_sentences)};
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -242,13 +242,61 @@ static void test_nan_is_refused(void **state)
     size_t bytes;
     float *before = tiny_weights(f.m, &bytes);
     assert_int_equal(glot_trainer_step(f.t, &report, &err), GLOT_NUMERIC);
-    assert_non_null(strstr(err.message, "step 1"));
+    assert_non_null(strstr(err.message, "step 1: the loss in text of language 0, language 1 is not finite"));
     float *after = tiny_weights(f.m, &bytes);
     assert_memory_equal(before, after, bytes);
     assert_int_equal(f.t->step, 0);
     free(before);
     free(after);
     fault_teardown(&f);
+}
+
+static bool any_infinite(const fault *f)
+{
+    float nll[4 * TINY_LENGTH];
+    bool is_any = false;
+    assert_true(f->t->ws->n_tokens <= 4 * TINY_LENGTH);
+    glot_model_nll(f->m, f->t->ws, nll);
+    for (int64_t i = 0; i < f->t->ws->n_tokens; i++) {
+        assert_false(isnan(nll[i]));
+        is_any = is_any || isinf(nll[i]);
+    }
+    return is_any;
+}
+
+/* One step with the final norm's weights as large as that. */
+static glot_status step_with_norm(float weight, bool *is_infinite, glot_error *err)
+{
+    static const int32_t groups[2] = {0, 1};
+    glot_step_report report;
+    fault f = fault_setup(GLOT_PHASE_TRAIN, groups, GLOT_OK, err);
+    float weights[24];
+    f.t->next_block = tiny_next_block;
+    f.t->next_block_user = &f.text;
+    for (int i = 0; i < 24; i++)
+        weights[i] = weight;
+    f.be->upload(f.be, &f.m->final_norm->weight, weights);
+    glot_status status = glot_trainer_step(f.t, &report, err);
+    *is_infinite = any_infinite(&f);
+    assert_int_equal(f.t->step, status == GLOT_OK);
+    fault_teardown(&f);
+    return status;
+}
+
+/* Logits whose difference overflows and which are finite themselves: -log p is infinite, and no NaN anywhere. */
+static void test_infinity_is_refused(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    bool is_infinite = false;
+    glot_status status = GLOT_OK;
+    for (float weight = 1e36f; !is_infinite; weight *= 1.1f) {
+        err = (glot_error){0};
+        status = step_with_norm(weight, &is_infinite, &err);
+    }
+    assert_int_equal(status, GLOT_NUMERIC);
+    assert_non_null(strstr(err.message, "step 1: the loss in text of language "));
+    assert_non_null(strstr(err.message, " is not finite (lower the learning rate"));
 }
 
 static void test_review_without_old_text(void **state)
@@ -298,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),        cmocka_unit_test(test_frozen_hash_and_progress),
         cmocka_unit_test(test_micro_batches),    cmocka_unit_test(test_nan_is_refused),
+        cmocka_unit_test(test_infinity_is_refused),
         cmocka_unit_test(test_empty_blocks),     cmocka_unit_test(test_review_without_old_text),
         cmocka_unit_test(test_schedules),        cmocka_unit_test(test_lora_same_bits),
         cmocka_unit_test(test_lora_memory)};
