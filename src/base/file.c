@@ -130,6 +130,12 @@ glot_status glot_map_open(glot_map *map, const char *path, glot_error *err)
     return status;
 }
 
+void glot_map_forget(const glot_map *map)
+{
+    if (map->data)
+        madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED); /* advice: where it is not taken, nothing is lost */
+}
+
 void glot_map_close(glot_map *map)
 {
     if (map->data)

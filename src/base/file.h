@@ -14,6 +14,8 @@ typedef struct glot_map {
     size_t size; /* bytes */
 } glot_map;
 glot_status glot_map_open(glot_map *map, const char *path, glot_error *err);
+/* Lets go of the memory that holds what was read so far; what is read again comes back from the file. */
+void glot_map_forget(const glot_map *map);
 void glot_map_close(glot_map *map);
 
 /* Reads a whole file (at most `limit` bytes, else GLOT_BAD_FORMAT) into new memory with a zero byte behind it; the caller frees

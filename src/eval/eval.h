@@ -26,6 +26,9 @@ typedef struct glot_score_options {
     const glot_cancel *cancel;
 } glot_score_options;
 
+/* Bytes of memory that scoring takes beside the model. */
+glot_status glot_score_measure(size_t *bytes, const glot_model *m, const glot_score_options *options, glot_error *err);
+
 /* Scoring documents one after the other: create, add each, finish. The score does not depend on how windows share a pass. */
 typedef struct glot_scorer glot_scorer;
 glot_status glot_scorer_create(glot_scorer **out, const glot_model *m, const glot_score_options *options, glot_error *err);

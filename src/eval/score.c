@@ -40,13 +40,26 @@ void glot_scorer_free(glot_scorer *w)
     glot_free(w);
 }
 
+/* Ids that are scored in one pass. */
+static int64_t pass_ids(const glot_windows *windows)
+{
+    return windows->length + 1 > PASS_TOKENS ? windows->length + 1 : PASS_TOKENS;
+}
+
+glot_status glot_score_measure(size_t *bytes, const glot_model *m, const glot_score_options *options, glot_error *err)
+{
+    glot_windows windows;
+    GLOT_TRY(glot_windows_of(&windows, m, options->length, err));
+    return glot_workspace_measure(bytes, m, GLOT_WORKSPACE_INFER, pass_ids(&windows), windows.length + 1, windows.length + 1, err);
+}
+
 static glot_status prepare(glot_scorer *w, const glot_model *m, const glot_score_options *o, glot_error *err)
 {
     glot_windows windows;
     GLOT_TRY(glot_windows_of(&windows, m, o->length, err));
     w->length = windows.length;
     w->start_id = windows.start_id;
-    w->capacity = w->length + 1 > PASS_TOKENS ? w->length + 1 : PASS_TOKENS;
+    w->capacity = pass_ids(&windows);
     size_t n = (size_t)w->capacity;
     GLOT_TRY(glot_new(&w->ids, n, sizeof *w->ids, "scoring", err));
     GLOT_TRY(glot_new(&w->nll, n, sizeof *w->nll, "scoring", err));

@@ -218,6 +218,11 @@ glot_status glot_gguf_parse(glot_gguf **out, const uint8_t *bytes, size_t size, 
     return open_bytes(out, bytes, size, (glot_map){0}, path, err);
 }
 
+void glot_gguf_forget(const glot_gguf *g)
+{
+    glot_map_forget(&g->map);
+}
+
 void glot_gguf_close(glot_gguf *g)
 {
     if (!g)

@@ -24,6 +24,8 @@ glot_status glot_gguf_open(glot_gguf **out, const char *path, glot_error *err);
  * messages. */
 glot_status glot_gguf_parse(glot_gguf **out, const uint8_t *bytes, size_t size, const char *path,
                             glot_error *err);
+/* Lets go of the memory of tensors read so far; their addresses stay good. For once they have been copied. */
+void glot_gguf_forget(const glot_gguf *g);
 void glot_gguf_close(glot_gguf *g);       /* NULL is allowed */
 bool glot_gguf_is_file(const char *path); /* starts with the magic "GGUF" */
 

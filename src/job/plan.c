@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "eval/eval.h"
 #include "expand/cost.h"
 #include "job/base.h"
 #include "job/layout.h"
@@ -16,8 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 60-110 MB on the demo. */
-static const uint64_t OTHER_BYTES = (uint64_t)96 << 20;
+/* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 55-60 MiB on SmolLM2. */
+static const uint64_t OTHER_BYTES = (uint64_t)60 << 20;
 
 /* Tokens per byte need little text: a few documents of a language, a second of work for ten of them. */
 enum { DENSITY_TOKENS = 16384 };
@@ -111,6 +112,31 @@ static uint64_t stage_bytes(const glot_plan_stage *s)
     return (uint64_t)s->memory.gradients + s->memory.moments + s->memory.workspace + s->memory.host;
 }
 
+static glot_status measure_scoring(uint64_t *bytes, const glot_recipe *r, const glot_model *shadow, glot_error *err)
+{
+    size_t n = 0;
+    if (r->eval.bits_per_byte)
+        GLOT_TRY(glot_score_measure(&n, shadow, &(glot_score_options){0}, err));
+    *bytes = n;
+    return GLOT_OK;
+}
+
+/* What scoring in the middle of a stage adds to it. */
+static uint64_t scoring_within(const glot_plan *p, const glot_recipe_stage *s)
+{
+    return s->eval_every > 0 ? p->score_bytes : 0;
+}
+
+/* The most at any time beside the base's and the experts' weights: a stage, or the scoring after it, while the gradients still have their place
+ * and adapters have been merged. */
+static uint64_t working_bytes(const glot_plan *p, const glot_recipe *r)
+{
+    uint64_t train = stage_bytes(&p->train) + scoring_within(p, &r->train);
+    uint64_t review = stage_bytes(&p->review) + scoring_within(p, &r->review);
+    uint64_t scoring = p->score_bytes + p->train.memory.gradients + p->merged_bytes, most = train > review ? train : review;
+    return most > scoring ? most : scoring;
+}
+
 /* ---- speed ---- */
 
 static double now_seconds(void)
@@ -200,9 +226,8 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     p.model_bytes += new_bytes;
     GLOT_TRY(plan_stage(&p.train, r, &shadow, GLOT_PHASE_TRAIN, train_ids, err));
     GLOT_TRY(plan_stage(&p.review, r, &shadow, GLOT_PHASE_REVIEW, review_ids, err));
-    uint64_t train = stage_bytes(&p.train), review = stage_bytes(&p.review);
-    uint64_t most = train > review ? train : review;
-    p.peak_bytes = p.mapped_bytes + p.owned_bytes + (most > p.merged_bytes ? most : p.merged_bytes) + OTHER_BYTES;
+    GLOT_TRY(measure_scoring(&p.score_bytes, r, &shadow, err));
+    p.peak_bytes = p.mapped_bytes + p.owned_bytes + working_bytes(&p, r) + OTHER_BYTES;
     p.available_bytes = glot_memory_limit(&p.available_name);
     GLOT_TRY(plan_disk(&p, r, model, err));
     if (measure_speed) {
@@ -220,14 +245,15 @@ static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, con
     glot_allocation layout;
     glot_train_settings settings = glot_recipe_settings(r, phase);
     const glot_plan_stage *stage = phase == GLOT_PHASE_TRAIN ? &p->train : &p->review;
-    uint64_t weights = p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments;
+    uint64_t others = p->owned_bytes + OTHER_BYTES + stage->memory.gradients + stage->memory.moments +
+                      scoring_within(p, glot_recipe_stage_of(r, phase));
     if (shadow_of(&shadow, &layout, r, model, NULL, NULL) != GLOT_OK)
         return 0;
     for (settings.steps = 1; settings.micro_batch > 0; settings.micro_batch /= 2) {
         glot_train_memory memory;
         if (glot_trainer_measure(&memory, &shadow, &settings, NULL) != GLOT_OK)
             return 0;
-        if (weights + memory.workspace + memory.host <= p->available_bytes)
+        if (others + memory.workspace + memory.host <= p->available_bytes)
             return settings.micro_batch;
     }
     return 0;

@@ -58,6 +58,12 @@ static glot_status remove_checkpoint(const glot_run_dir *d, int64_t step, glot_e
     return status;
 }
 
+/* A file that is gone or is not what was written. What cannot be read now, or was written by another version, is not ours to delete. */
+static bool is_damage(glot_status status)
+{
+    return status == GLOT_NOT_FOUND || status == GLOT_BAD_FORMAT || status == GLOT_BAD_VALUE;
+}
+
 /* Verifies one; *state stays NULL where it is damaged, which is said and not an error. */
 static glot_status look_at(const glot_run_dir *d, int64_t step, json_t **state, glot_error *err)
 {
@@ -69,7 +75,7 @@ static glot_status look_at(const glot_run_dir *d, int64_t step, json_t **state, 
     glot_free(path);
     if (status == GLOT_OK)
         return GLOT_OK;
-    if (status == GLOT_NOMEM) {
+    if (!is_damage(status)) {
         if (err)
             *err = found;
         return status;

@@ -218,6 +218,7 @@ static glot_status open_gguf(glot_model **out, glot_backend *be, const char *pat
     m->gguf = g;
     source s = {.gguf = g, .path = path};
     status = read_params(m, &s, err);
+    glot_gguf_forget(g); /* quantised tensors have been copied */
 out:
     glot_config_release(&config);
     if (!m)

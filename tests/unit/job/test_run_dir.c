@@ -333,14 +333,15 @@ static void test_lost_and_damaged_metrics(void **state)
 
 /* ---- checkpoints ---- */
 
-static void put_checkpoint(int64_t step)
+static void put_checkpoint_of_version(int64_t step, int version)
 {
     static const char *const names[] = {"trained.safetensors", "moments.safetensors", "state.json"};
     glot_error err = {0};
     char name[96], hex[65];
     json_t *manifest = json_object();
     for (size_t i = 0; i < 3; i++) {
-        const char *text = i == 2 ? "{\"format\": \"glot checkpoint\", \"version\": 1}" : "x";
+        char text[64];
+        snprintf(text, sizeof text, i == 2 ? "{\"format\": \"glot checkpoint\", \"version\": %d}" : "x", version);
         snprintf(name, sizeof name, "checkpoints/%06d/%s", (int)step, names[i]);
         put(name, text);
         char *path = glot_path_join(run, name);
@@ -354,6 +355,11 @@ static void put_checkpoint(int64_t step)
     put(name, dump);
     free(dump);
     json_decref(manifest);
+}
+
+static void put_checkpoint(int64_t step)
+{
+    put_checkpoint_of_version(step, 1);
 }
 
 static void expect_newest(const glot_run_dir *d, int64_t first, int64_t last, int64_t expected)
@@ -399,6 +405,24 @@ static void test_checkpoints(void **state)
     assert_false(is_there("checkpoints/000015"));
     OK(glot_run_dir_forget_after(d, 5, &err));
     expect_newest(d, 0, 2000000, 5);
+    glot_run_dir_close(d);
+}
+
+/* A checkpoint of a later version of the program is no damage: it is refused, and stays. */
+static void test_checkpoint_of_another_version(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    int64_t step;
+    json_t *found = NULL;
+    glot_run_dir *d = open_run();
+    put_checkpoint(5);
+    put_checkpoint_of_version(10, 2);
+    assert_int_equal(glot_run_dir_newest(d, 0, 100, &step, &found, &err), GLOT_BAD_VERSION);
+    assert_non_null(strstr(err.message, "checkpoints/000010/state.json': version is 2, this program reads 1"));
+    assert_null(found);
+    assert_true(is_there("checkpoints/000010/state.json"));
+    expect_newest(d, 0, 9, 5);
     glot_run_dir_close(d);
 }
 
@@ -473,6 +497,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_metrics, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_lost_and_damaged_metrics, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_checkpoints, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_checkpoint_of_another_version, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_faults, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_faults_while_appending, make_root, remove_root),
     };
