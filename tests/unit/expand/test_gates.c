@@ -2,23 +2,8 @@
  * as METHOD 6 says: test_gradients.c, test_golden_training.c, test_session.c. */
 #include "base/file.h"
 #include "expand/gates.h"
+#include "unit/ref_backend.h"
 #include "unit/tiny_model.h"
-
-static glot_backend *backend;
-
-static int open_backend(void **state)
-{
-    glot_error err = {0};
-    (void)state;
-    return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    glot_backend_close(backend);
-    return 0;
-}
 
 static void expect_layers(const glot_gate_config *gate, const char *expected)
 {

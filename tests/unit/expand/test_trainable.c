@@ -1,21 +1,6 @@
 /* test_trainable.c: which parameters each stage trains, counted by kind. */
+#include "unit/ref_backend.h"
 #include "unit/tiny_model.h"
-
-static glot_backend *backend;
-
-static int open_backend(void **state)
-{
-    glot_error err = {0};
-    (void)state;
-    return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    glot_backend_close(backend);
-    return 0;
-}
 
 typedef struct counts {
     int routers, gates, originals, experts[4] /* by group */, others;

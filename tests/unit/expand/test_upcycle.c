@@ -1,5 +1,6 @@
 /* test_upcycle.c: what upcycling makes of a model: copies, routers, groups, growing again, and what it
  * refuses. That it changes no bit of what the model computes is test_identity.c. */
+#include "unit/ref_backend.h"
 #include "unit/tiny_model.h"
 #include "base/file.h"
 
@@ -13,22 +14,6 @@
             fail_msg("%s:%d: got %s, '%s', expected '%s'", __FILE__, __LINE__, glot_status_name(got_),       \
                      err.message, sentence);                                                                 \
     } while (0)
-
-static glot_backend *backend;
-
-static int open_backend(void **state)
-{
-    glot_error err = {0};
-    (void)state;
-    return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    glot_backend_close(backend);
-    return 0;
-}
 
 static bool same_values(const glot_param *a, const glot_param *b)
 {

@@ -1,24 +1,9 @@
 /* test_params.c: the table of parameters: names, order, links, random weights, gradients, hashes. */
 #include "model_util.h"
+#include "unit/ref_backend.h"
 #include "model/params.h"
 
 #include <math.h>
-
-static glot_backend *backend;
-
-static int open_backend(void **state)
-{
-    glot_error err = {0};
-    (void)state;
-    return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    glot_backend_close(backend);
-    return 0;
-}
 
 /* Three layers with 1, 3 and 2 experts, QKV bias, an untied head, a gate and the exact path's table. */
 static glot_model_config full_config(void)

@@ -1,25 +1,10 @@
 /* test_save.c: a model that is saved and opened again is the same bit for bit: every architecture, tied and
  * untied, GGUF bases, other types, the files that travel along, and what is left when saving fails. */
 #include "model_util.h"
+#include "unit/ref_backend.h"
 
 #include <errno.h>
 #include <math.h>
-
-static glot_backend *backend;
-
-static int open_backend(void **state)
-{
-    glot_error err = {0};
-    (void)state;
-    return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    glot_backend_close(backend);
-    return 0;
-}
 
 static void hash_of(char hex[65], const glot_model *m)
 {

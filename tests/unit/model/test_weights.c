@@ -1,24 +1,9 @@
 /* test_weights.c: opening model directories and GGUF files: what is mapped and what is copied, shards, the
  * order of Q and K rows, and every kind of malformed directory with the sentence it gets. */
 #include "model_util.h"
+#include "unit/ref_backend.h"
 
 #include <math.h>
-
-static glot_backend *backend;
-
-static int open_backend(void **state)
-{
-    glot_error err = {0};
-    (void)state;
-    return glot_ref_backend_create(&backend, GLOT_F32, &err) == GLOT_OK ? 0 : -1;
-}
-
-static int close_backend(void **state)
-{
-    (void)state;
-    glot_backend_close(backend);
-    return 0;
-}
 
 static const glot_param *find_param(const glot_model *m, const char *name)
 {
