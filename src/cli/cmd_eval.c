@@ -91,12 +91,12 @@ static glot_status print_score(const char *language, const glot_text_score *s, g
 static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot_text_files *texts, size_t n, json_t *out,
                              glot_error *err)
 {
-    if (!cli->is_json)
-        GLOT_TRY(cli_printf(err, "%-10s %14s %16s %12s %12s %12s %10s\n", "language", "bits per byte", "95 % interval", "tokens", "bytes",
-                            "tokens/byte", "documents"));
     for (size_t i = 0; i < n; i++) {
         glot_text_score s;
         GLOT_TRY(score_language(cli, m, &texts[i], &s, err));
+        if (i == 0 && !cli->is_json) /* not before there is something to print */
+            GLOT_TRY(cli_printf(err, "%-10s %14s %16s %12s %12s %12s %10s\n", "language", "bits per byte", "95 % interval", "tokens",
+                                "bytes", "tokens/byte", "documents"));
         json_object_set_new(out, texts[i].language, glot_text_score_json(&s));
         if (!cli->is_json)
             GLOT_TRY(print_score(texts[i].language, &s, err));

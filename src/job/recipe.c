@@ -81,7 +81,8 @@ glot_status glot_recipe_refuse(const glot_recipe_reader *p, glot_status status, 
     const char *name = key.data ? key.data : "";
     bool is_setting = line == 0 && (is_there || p->job != GLOT_JOB_EXPAND);
     if (is_setting) {
-        status = status == GLOT_NOMEM ? status : GLOT_BAD_ARGUMENT;
+        bool is_of_file = status == GLOT_NOT_FOUND || status == GLOT_BAD_FORMAT || status == GLOT_IO;
+        status = is_of_file || status == GLOT_NOMEM ? status : GLOT_BAD_ARGUMENT;
         GLOT_FAIL(err, status, "setting '%s' %s", name, sentence);
     } else if (line == 0) {
         GLOT_FAIL(err, status, "'%s': key '%s' %s", p->recipe->path, name, sentence);

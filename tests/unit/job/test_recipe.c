@@ -621,7 +621,8 @@ static void test_settings(void **state)
     expect_load("experts.list=[4", GLOT_BAD_ARGUMENT, "setting 'experts.list': not valid YAML: ");
     expect_load("seed.x=5", GLOT_BAD_ARGUMENT,
                 "setting 'seed' has keys below it, expected a whole number from 0 to 9e+15");
-    expect_load("base=elsewhere", GLOT_BAD_ARGUMENT, "setting 'base' names '");
+    expect_load("base=elsewhere", GLOT_NOT_FOUND, "setting 'base' names '"); /* as where a recipe or a command names it */
+    expect_load("languages.el.train=nowhere.txt", GLOT_NOT_FOUND, "setting 'languages.el.train' names what cannot be used: '");
     expect_load("output.x.y=5", GLOT_BAD_ARGUMENT, "setting 'output.x.y=5': 'output' has no keys below it");
 }
 
