@@ -58,6 +58,8 @@ void cli_manual_markdown(glot_str *out);
 void cli_manual_man(glot_str *out);
 json_t *cli_manual_json(void); /* new reference */
 
+/* Commit the program was built from, "" where the source had no .git. */
+const char *cli_commit(void);
 /* `glot --version`, as text or as a JSON document. */
 glot_status cli_version(bool is_json, glot_error *err);
 

@@ -14,8 +14,8 @@ static glot_status run_job(const glot_cli *cli, const glot_recipe *recipe, glot_
     cli_job_view view;
     json_t *results = NULL;
     cli_job_view_init(&view);
-    glot_job_options options = {.job = GLOT_JOB_EXPAND, .is_fresh = glot_args_flag(cli->args, "fresh"), .cancel = cli->cancel,
-                                .view = &view.view};
+    glot_job_options options = {.job = GLOT_JOB_EXPAND, .is_fresh = glot_args_flag(cli->args, "fresh"), .commit = cli_commit(),
+                                .cancel = cli->cancel, .view = &view.view};
     GLOT_TRY(glot_expand(&results, recipe, &options, err));
     if (cli->is_json)
         return cli_json(results, err);

@@ -233,7 +233,8 @@ static glot_status run_stage(const glot_cli *cli, glot_recipe_job job, glot_erro
     json_t *results = NULL;
     cli_job_view view;
     cli_job_view_init(&view);
-    glot_job_options options = {.job = job, .is_fresh = glot_args_flag(cli->args, "fresh"), .cancel = cli->cancel, .view = &view.view};
+    glot_job_options options = {.job = job, .is_fresh = glot_args_flag(cli->args, "fresh"), .commit = cli_commit(),
+                                .cancel = cli->cancel, .view = &view.view};
     if (glot_args_given(cli->args, "language"))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language is for text that is read or written; here --text names the language of each file");
     GLOT_TRY(make_recipe(&recipe, cli, job, err));

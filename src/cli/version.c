@@ -64,6 +64,11 @@ static void put_text(glot_str *out, const json_t *isas, const json_t *libs)
     glot_str_printf(out, "\ncompiler: %s\n", COMPILER);
 }
 
+const char *cli_commit(void)
+{
+    return GLOT_COMMIT;
+}
+
 glot_status cli_version(bool is_json, glot_error *err)
 {
     json_t *isas = instruction_sets(), *libs = libraries();

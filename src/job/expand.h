@@ -34,6 +34,7 @@ typedef struct glot_job_view {
 typedef struct glot_job_options {
     glot_recipe_job job; /* expand, train or review */
     bool is_fresh;       /* delete an earlier run first (only what glot wrote) */
+    const char *commit;  /* of the program, for results.json; NULL or "": unknown */
     const glot_cancel *cancel;
     const glot_job_view *view;
 } glot_job_options;

@@ -10,6 +10,7 @@
 #include "job/language_groups.h"
 #include "job/layout.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Tokens of each new language whose routing says which expert serves it best: means over more differ in the third digit. */
@@ -139,6 +140,20 @@ static glot_status name_languages(glot_job *job, const bool *is_known, glot_erro
     return GLOT_OK;
 }
 
+/* What the run begins with, for its report: experts of each layer, and the hash of the weights of the model that all of it
+ * began with. A run that goes on has them. */
+static glot_status keep_origin(glot_job *job, json_t *experts, glot_error *err)
+{
+    char hash[65];
+    snprintf(hash, sizeof hash, "%s", job->model->config.base_sha256);
+    GLOT_TRY(glot_run_dir_put(job->dir, "experts_before", json_incref(experts), err));
+    if (glot_run_dir_get(job->dir, "base_sha256"))
+        return GLOT_OK;
+    if (!*hash && !job->model->config.is_expanded) /* a dense model stays one: all of it is trained */
+        GLOT_TRY(glot_model_sha256(hash, job->model, false, err));
+    return *hash ? glot_run_dir_put(job->dir, "base_sha256", json_string(hash), err) : GLOT_OK;
+}
+
 glot_status glot_job_upcycle(glot_job *job, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
@@ -146,8 +161,12 @@ glot_status glot_job_upcycle(glot_job *job, glot_error *err)
     GLOT_TRY(glot_language_groups(job->groups, r, &job->model->config, err));
     for (size_t i = 0; i < r->n_languages; i++)
         is_known[i] = glot_language_group_of(&job->model->config, r->languages[i].name) >= 0;
-    if (r->job == GLOT_JOB_EXPAND)
-        GLOT_TRY(add_experts(job, err));
+    json_t *experts = glot_json_ints(job->model->config.n_experts, job->model->config.n_layers);
+    glot_status status = r->job == GLOT_JOB_EXPAND ? add_experts(job, err) : GLOT_OK;
+    if (status == GLOT_OK)
+        status = keep_origin(job, experts, err);
+    json_decref(experts);
+    GLOT_TRY(status);
     if (r->train.trainable.what == GLOT_TRAIN_LORA)
         GLOT_TRY(add_adapters(job, err));
     return job->model->config.is_expanded ? name_languages(job, is_known, err) : GLOT_OK;

@@ -2,19 +2,17 @@
 #include "job/report.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "job/report_exact.h"
 #include "job/report_parts.h"
-#include "job/report_similarity.h"
 #include "job/run_dir.h"
 
 static glot_status render(glot_str *out, const json_t *results, const json_t *lines, const char *recipe, glot_error *err)
 {
     glot_report_head(out, "Report of a run");
-    glot_report_scores(out, results);
+    GLOT_TRY(glot_report_scores(out, results, err));
     GLOT_TRY(glot_report_curves(out, results, lines, err));
-    glot_report_similarity(out, results);
+    GLOT_TRY(glot_report_similarity(out, results, err));
     glot_report_experts(out, results);
-    glot_report_routing(out, results);
+    GLOT_TRY(glot_report_routing(out, results, err));
     glot_report_gates(out, results);
     glot_report_exact(out, results);
     glot_report_tasks(out, results);

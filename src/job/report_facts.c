@@ -1,7 +1,5 @@
 /* report_facts.c: the report's last parts: what the model writes, and what is needed to repeat the run. */
-#include "base/error.h"
 #include "job/report_parts.h"
-#include "job/svg.h"
 
 static void put_text(glot_str *out, const json_t *object, const char *key)
 {
@@ -9,17 +7,23 @@ static void put_text(glot_str *out, const json_t *object, const char *key)
     glot_html_text(out, text ? text : "");
 }
 
+static void put_sample(glot_str *out, const char *when, const json_t *sample)
+{
+    glot_str_printf(out, "<div><p class=\"soft\">%s</p><blockquote dir=\"auto\">", when);
+    put_text(out, sample, "text");
+    glot_str_puts(out, "</blockquote></div>");
+}
+
 static void put_sample_pair(glot_str *out, const json_t *before, const json_t *after)
 {
     glot_str_puts(out, "<h3>");
     put_text(out, after, "language");
-    glot_str_puts(out, "</h3><p><span class=\"soft\">prompt:</span> ");
+    glot_str_puts(out, "</h3><p dir=\"auto\"><span class=\"soft\">prompt:</span> ");
     put_text(out, after, "prompt");
-    glot_str_puts(out, "</p><p class=\"soft\">before</p><blockquote>");
-    put_text(out, before, "text");
-    glot_str_puts(out, "</blockquote><p class=\"soft\">after</p><blockquote>");
-    put_text(out, after, "text");
-    glot_str_puts(out, "</blockquote>\n");
+    glot_str_puts(out, "</p><div class=\"pair\">");
+    put_sample(out, "before", before);
+    put_sample(out, "after", after);
+    glot_str_puts(out, "</div>\n");
 }
 
 void glot_report_samples(glot_str *out, const json_t *results)
@@ -30,11 +34,10 @@ void glot_report_samples(glot_str *out, const json_t *results)
         after = json_object_get(samples, "after_train");
     if (!json_array_size(after))
         return;
-    glot_str_puts(out, "<h2>Samples</h2><p class=\"soft\">Greedy continuations of the beginning of a validation document.</p>");
+    glot_report_section(out, "Samples", "Greedy continuations of the beginning of a validation document.");
     for (size_t i = 0; i < json_array_size(after); i++)
         put_sample_pair(out, json_array_get(before, i), json_array_get(after, i));
 }
-
 
 static void put_row(glot_str *out, const char *label, const char *value)
 {
@@ -50,6 +53,15 @@ static void put_string(glot_str *out, const json_t *results, const char *label, 
     const char *value = json_string_value(json_object_get(results, key));
     if (value)
         put_row(out, label, value);
+}
+
+static void put_hash(glot_str *out, const char *label, const char *hash)
+{
+    if (!hash)
+        return;
+    glot_str_printf(out, "<tr><td>%s, SHA-256</td><td><code>", label);
+    glot_html_text(out, hash);
+    glot_str_puts(out, "</code></td></tr>");
 }
 
 static void put_seconds(glot_str *out, const json_t *results)
@@ -79,31 +91,32 @@ static void put_text_read(glot_str *out, const json_t *read, const char *stage)
     }
 }
 
-static void put_frozen(glot_str *out, const json_t *results)
+/* What the run began with, and what it left as it was. */
+static void put_hashes(glot_str *out, const json_t *results)
 {
     const json_t *frozen = json_object_get(results, "frozen_sha256");
-    if (!frozen)
-        return;
-    glot_str_puts(out, "<tr><td>frozen weights, SHA-256</td><td><code>before ");
-    put_text(out, frozen, "before");
-    glot_str_puts(out, "<br>after ");
-    put_text(out, frozen, "after");
-    glot_str_puts(out, "</code></td></tr>");
+    put_hash(out, "base model's weights", json_string_value(json_object_get(results, "base_sha256")));
+    put_hash(out, "frozen weights before", json_string_value(json_object_get(frozen, "before")));
+    put_hash(out, "frozen weights after", json_string_value(json_object_get(frozen, "after")));
 }
 
 void glot_report_facts(glot_str *out, const json_t *results, const char *recipe)
 {
-    const json_t *memory = json_object_get(results, "peak_memory_bytes"), *threads = json_object_get(results, "threads");
+    const json_t *memory = json_object_get(results, "peak_memory_bytes"),
+                 *threads = json_object_get(results, "threads");
     glot_report_section(out, "To repeat it", NULL);
     glot_str_puts(out, "<div class=\"scroll\"><table class=\"facts\">");
-    put_row(out, "glot", glot_version());
+    put_string(out, results, "glot", "glot");
+    put_string(out, results, "commit", "commit");
     put_string(out, results, "processor", "processor");
     put_string(out, results, "instruction set", "isa");
     if (threads)
-        glot_str_printf(out, "<tr><td>threads</td><td>%lld</td></tr>", (long long)json_integer_value(threads));
+        glot_str_printf(out, "<tr><td>threads</td><td>%lld</td></tr>",
+                        (long long)json_integer_value(threads));
     if (memory)
-        glot_str_printf(out, "<tr><td>peak memory</td><td>%.2f GiB</td></tr>", (double)json_integer_value(memory) / 1073741824.0);
-    put_frozen(out, results);
+        glot_str_printf(out, "<tr><td>peak memory</td><td>%.2f GiB</td></tr>",
+                        (double)json_integer_value(memory) / 1073741824.0);
+    put_hashes(out, results);
     put_seconds(out, results);
     put_text_read(out, json_object_get(results, "train_text"), "stage 1");
     put_text_read(out, json_object_get(results, "review_text"), "review");

@@ -4,22 +4,39 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "job/svg.h"
 
-/* results.json's bits per byte of a language `when` (before, after_train, after_review); NaN where there is none. */
+/* results.json's bits per byte of a language `when` (before, after_train, after_review) with its interval; NaN where there
+ * is none. */
+glot_svg_range glot_report_score(const json_t *results, const char *when, const char *language);
 double glot_report_bits(const json_t *results, const char *when, const char *language);
-/* Name of language i in the order of the recipe; NULL beyond the last. */
+/* The last of those that the run has. */
+const char *glot_report_last_stage(const json_t *results);
+/* Name and group of language i in the order of the recipe; NULL beyond the last. */
 const char *glot_report_language(const json_t *results, size_t i);
+const char *glot_report_group(const json_t *results, size_t i);
+size_t glot_report_n_languages(const json_t *results);
+/* Whether the layer's router leaves experts out. Where it chooses all, shares and balance say nothing. */
+bool glot_report_has_choice(const json_t *results, size_t layer);
 
 /* <!doctype> to the first heading, with the style; and a section's heading. */
 void glot_report_head(glot_str *out, const char *title);
 void glot_report_section(glot_str *out, const char *title, const char *note);
+/* A table's beginning and end. Headings that begin with ~ are for wide screens only, as are their cells (class wide). */
+void glot_report_begin_table(glot_str *out, const char *kind, const char *const *headings, size_t n);
+void glot_report_end_table(glot_str *out);
+/* <tr> and the first cell: the language's key, its name and, where the screen is narrow, its group under it. */
+void glot_report_begin_row(glot_str *out, const json_t *results, size_t language);
 
-void glot_report_scores(glot_str *out, const json_t *results);
+glot_status glot_report_scores(glot_str *out, const json_t *results, glot_error *err);
 /* `lines`: metrics.jsonl. */
 glot_status glot_report_curves(glot_str *out, const json_t *results, const json_t *lines, glot_error *err);
+glot_status glot_report_similarity(glot_str *out, const json_t *results, glot_error *err);
 void glot_report_experts(glot_str *out, const json_t *results);
-void glot_report_routing(glot_str *out, const json_t *results);
+glot_status glot_report_routing(glot_str *out, const json_t *results, glot_error *err);
 void glot_report_gates(glot_str *out, const json_t *results);
+/* What the exact path (METHOD 8) keeps of the old languages, and what it costs the new ones. */
+void glot_report_exact(glot_str *out, const json_t *results);
 void glot_report_samples(glot_str *out, const json_t *results);
 void glot_report_facts(glot_str *out, const json_t *results, const char *recipe);
 /* Multiple choice. */

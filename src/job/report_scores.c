@@ -1,30 +1,25 @@
-/* report_scores.c: the report's main result: a sentence, and bits per byte of each language before and after. */
+/* report_scores.c: the report's main result: a sentence, and bits per byte of each language before and after.
+ */
+#include "base/memory.h"
 #include "job/report_parts.h"
-#include "job/svg.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char *group_of(const json_t *results, size_t i)
-{
-    const char *group = json_string_value(json_object_get(json_array_get(json_object_get(results, "languages"), i), "group"));
-    return group ? group : "";
-}
+static const char *const whens[] = {"before", "after_train", "after_review"};
+enum { N_WHENS = 3 };
 
-static const char *last_stage(const json_t *results)
-{
-    return json_object_get(results, "after_review") ? "after_review" : "after_train";
-}
-
-/* Mean over a group's languages of the last score's ratio to the first, as a change in per cent; NaN without any. */
+/* Mean over a group's languages of the last score's ratio to the first, as a change in per cent; NaN without
+ * any. */
 static double mean_change(const json_t *results, const char *group, size_t *n)
 {
     double sum = 0.0;
     const char *name;
     *n = 0;
     for (size_t i = 0; (name = glot_report_language(results, i)); i++) {
-        double ratio = glot_report_bits(results, last_stage(results), name) / glot_report_bits(results, "before", name);
-        if (isnan(ratio) || strcmp(group_of(results, i), group) != 0)
+        double ratio = glot_report_bits(results, glot_report_last_stage(results), name) /
+                       glot_report_bits(results, "before", name);
+        if (isnan(ratio) || strcmp(glot_report_group(results, i), group) != 0)
             continue;
         sum += 100.0 * (ratio - 1.0);
         ++*n;
@@ -36,7 +31,8 @@ static void put_change(glot_str *out, double change, size_t n, const char *group
 {
     if (n == 0)
         return;
-    glot_str_printf(out, "%zu %s language%s: %.1f %% %s bits per byte. ", n, group, n == 1 ? "" : "s", fabs(change), change <= 0.0 ? "fewer" : "more");
+    glot_str_printf(out, "%zu %s language%s: %.1f %% %s bits per byte. ", n, group, n == 1 ? "" : "s",
+                    fabs(change), change <= 0.0 ? "fewer" : "more");
 }
 
 static void put_lead(glot_str *out, const json_t *results)
@@ -51,14 +47,15 @@ static void put_lead(glot_str *out, const json_t *results)
     glot_str_puts(out, "</p>\n");
 }
 
-static void put_score(glot_str *out, const json_t *results, const char *when, const char *language)
+static void put_score(glot_str *out, glot_svg_range score, bool is_wide)
 {
-    double bits = glot_report_bits(results, when, language);
-    if (isnan(bits)) {
-        glot_str_puts(out, "<td class=\"soft\">–</td>");
-        return;
-    }
-    glot_str_printf(out, "<td>%.4f", bits);
+    glot_str_puts(out, is_wide ? "<td class=\"wide\">" : "<td>");
+    if (isnan(score.value))
+        glot_str_puts(out, "<span class=\"soft\">–</span>");
+    else
+        glot_str_printf(out, "%.4f", score.value);
+    if (!isnan(score.low) && !isnan(score.high))
+        glot_str_printf(out, "<br><small>%.3f–%.3f</small>", score.low, score.high);
     glot_str_puts(out, "</td>");
 }
 
@@ -70,24 +67,74 @@ static void put_ratio(glot_str *out, double change)
         glot_str_printf(out, "<td class=\"%s\">%+.1f %%</td>", change <= 0.0 ? "good" : "bad", change);
 }
 
-void glot_report_scores(glot_str *out, const json_t *results)
+/* What a narrow screen leaves out: the score between the first and the last. */
+static bool is_between(const json_t *results, size_t when)
+{
+    return when == 1 && strcmp(glot_report_last_stage(results), whens[1]) != 0;
+}
+
+static bool has_intervals(const json_t *results)
 {
     const char *name;
-    put_lead(out, results);
-    glot_report_section(out, "Bits per byte", "Less is better. The change is from the base model to the result.");
-    glot_str_puts(out, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">language</th><th scope=\"col\">group</th><th scope=\"col\">before</th>"
-                       "<th scope=\"col\">after training</th><th scope=\"col\">after review</th><th scope=\"col\">change</th></tr></thead><tbody>");
+    for (size_t i = 0; (name = glot_report_language(results, i)); i++)
+        if (!isnan(glot_report_score(results, glot_report_last_stage(results), name).low))
+            return true;
+    return false;
+}
+
+static void put_table(glot_str *out, const json_t *results)
+{
+    const char *headings[] = {"language",     "~group",
+                              "before",       is_between(results, 1) ? "~after training" : "after training",
+                              "after review", "change"};
+    const char *name;
+    glot_report_begin_table(out, "", headings, sizeof headings / sizeof headings[0]);
     for (size_t i = 0; (name = glot_report_language(results, i)); i++) {
-        glot_str_printf(out, "<tr><td><span class=\"dot s%zu\"></span>", i % 8);
-        glot_html_text(out, name);
-        glot_str_puts(out, "</td><td class=\"soft\">");
-        glot_html_text(out, group_of(results, i));
-        glot_str_puts(out, "</td>");
-        put_score(out, results, "before", name);
-        put_score(out, results, "after_train", name);
-        put_score(out, results, "after_review", name);
-        put_ratio(out, 100.0 * (glot_report_bits(results, last_stage(results), name) / glot_report_bits(results, "before", name) - 1.0));
-        glot_str_puts(out, "</tr>");
+        glot_report_begin_row(out, results, i);
+        for (size_t w = 0; w < N_WHENS; w++)
+            put_score(out, glot_report_score(results, whens[w], name), is_between(results, w));
+        put_ratio(out, 100.0 * (glot_report_bits(results, glot_report_last_stage(results), name) /
+                                    glot_report_bits(results, "before", name) -
+                                1.0));
+        glot_str_puts(out, "</tr>\n");
     }
-    glot_str_puts(out, "</tbody></table></div>\n");
+    glot_report_end_table(out);
+}
+
+/* The same as a picture. */
+static glot_status put_chart(glot_str *out, const json_t *results, glot_error *err)
+{
+    static const glot_svg_head head = {"scores", "Bits per byte before and after", NULL};
+    static const char *const names[] = {"before", "after training", "after review"};
+    size_t n = glot_report_n_languages(results);
+    const char **rows = NULL;
+    glot_svg_range *values = NULL;
+    glot_status status = glot_new(&rows, n, sizeof *rows, "the report", err);
+    if (status == GLOT_OK)
+        status = glot_new(&values, n, N_WHENS * sizeof *values, "the report", err);
+    for (size_t i = 0; i < n && status == GLOT_OK; i++) {
+        rows[i] = glot_report_language(results, i);
+        for (size_t w = 0; w < N_WHENS; w++)
+            values[i * N_WHENS + w] = glot_report_score(results, whens[w], rows[i]);
+    }
+    glot_svg_begin_charts(out);
+    if (status == GLOT_OK)
+        glot_svg_ranges(out, &head, "v", rows, n, values, names, N_WHENS);
+    glot_svg_end_charts(out);
+    glot_free(rows);
+    glot_free(values);
+    return status;
+}
+
+glot_status glot_report_scores(glot_str *out, const json_t *results, glot_error *err)
+{
+    put_lead(out, results);
+    glot_report_section(
+        out, "Bits per byte",
+        has_intervals(results)
+            ? "Less is better. With each score its 95 % interval over resampled documents. The change is "
+              "from the base model to the result."
+            : "Less is better. The change is from the base model to the result.");
+    put_table(out, results);
+    return put_chart(out, results, err);
 }

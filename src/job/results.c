@@ -241,25 +241,39 @@ static json_t *language_list(const glot_job *job)
     return list;
 }
 
+/* What ran, and on what. */
+static void put_machine(json_t *results, const glot_job *job)
+{
+    struct rusage usage;
+    char processor[96];
+    getrusage(RUSAGE_SELF, &usage);
+    glot_cpu_name(processor);
+    json_object_set_new(results, "peak_memory_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
+    json_object_set_new(results, "threads", json_integer(job->be->n_threads));
+    json_object_set_new(results, "isa", json_string(job->be->isa));
+    json_object_set_new(results, "processor", json_string(processor));
+    json_object_set_new(results, "glot", json_string(glot_version()));
+    if (job->options->commit && *job->options->commit)
+        json_object_set_new(results, "commit", json_string(job->options->commit));
+}
+
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err)
 {
-    static const char *const copied[] = {"frozen_sha256", "similarity", "allocation", "routing_before_review", "routing", "exact", "samples", "seconds", "train_text", "review_text"};
+    static const char *const copied[] = {"experts_before", "base_sha256", "frozen_sha256", "similarity", "allocation", "routing_before_review",
+                                         "routing", "exact", "samples", "seconds", "train_text", "review_text"};
     static const char *const whens[] = {"before", "after_train", "after_review"};
-    struct rusage usage;
     json_t *results = json_object();
     for (size_t i = 0; i < sizeof whens / sizeof whens[0]; i++)
         put_scores(results, job, whens[i]);
     json_object_set_new(results, "languages", language_list(job));
     json_object_set_new(results, "experts", glot_json_ints(job->model->config.n_experts, job->model->config.n_layers));
+    json_object_set_new(results, "top_k", json_integer(job->model->config.is_expanded ? job->model->config.top_k : 1));
     for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
         json_t *value = kept(job, copied[i]);
         if (value)
             json_object_set_new(results, copied[i], value);
     }
-    getrusage(RUSAGE_SELF, &usage);
-    json_object_set_new(results, "peak_memory_bytes", json_integer((json_int_t)usage.ru_maxrss * 1024));
-    json_object_set_new(results, "threads", json_integer(job->be->n_threads));
-    json_object_set_new(results, "isa", json_string(job->be->isa));
+    put_machine(results, job);
     if (!results)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the results");
     *out = results;

@@ -96,6 +96,8 @@ const char *const *glot_cpu_isas(void);
 bool glot_cpu_has_bf16(void);
 /* Cores this process may use (affinity and cgroup). */
 int glot_cpu_count(void);
+/* The processor as it calls itself ("AMD EPYC 9B45"), or where it does not, its family ("aarch64"). */
+void glot_cpu_name(char name[96]);
 /* The specification in plain C, one thread: F32 (in the law's order of summation) or F64. */
 glot_status glot_ref_backend_create(glot_backend **out, glot_dtype real, glot_error *err);
 void glot_backend_close(glot_backend *be); /* NULL is allowed */

@@ -68,7 +68,7 @@ static void assert_has(const char *html, const char *word)
 /* Every element that must be closed is: each opening has its end. */
 static void check_tags(const char *html)
 {
-    static const char *const names[] = {"table", "tr", "td", "th", "svg", "figure", "h2", "h3", "div", "main", "pre", "text", "p"};
+    static const char *const names[] = {"table", "tr", "td", "th", "svg", "figure", "figcaption", "h2", "h3", "div", "main", "pre", "text", "p"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char bare[16], with[16], end[16];
         snprintf(bare, sizeof bare, "<%s>", names[i]);
@@ -79,16 +79,24 @@ static void check_tags(const char *html)
     }
 }
 
+/* Two layers; in the first the router chooses 2 of 3 experts. */
 static const char full[] =
     "{\"languages\": [{\"name\": \"e<n\", \"group\": \"old\"}, {\"name\": \"el\", \"group\": \"new\"}],"
-    "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0}, \"el\": {\"bits_per_byte\": 2.0}}},"
+    "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0, \"bits_per_byte_low\": 0.875, \"bits_per_byte_high\": 1.25}, "
+    "\"el\": {\"bits_per_byte\": 2.0}}},"
     "\"after_train\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.25}, \"el\": {\"bits_per_byte\": 1.5}}},"
-    "\"after_review\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.125}, \"el\": {\"bits_per_byte\": 1.5}}},"
-    "\"experts\": [2, 1], \"similarity\": {\"layers\": [{\"pairs\": [{\"a\": \"e<n\", \"b\": \"el\", \"sim\": 0.5}]},"
-    "{\"pairs\": [{\"a\": \"e<n\", \"b\": \"el\", \"sim\": 0.75}]}]},"
-    "\"routing_before_review\": {\"e<n\": {\"expert_share\": [[0.5, 0.5], [1]], \"p_original\": [0.125, 1]}},"
-    "\"routing\": {\"e<n\": {\"expert_share\": [[0.75, 0.25], [1]], \"p_original\": [0.875, 1]}},"
-    "\"samples\": {\"before\": [{\"text\": \"old\"}], \"after_review\": [{\"language\": \"el\", \"prompt\": \"<script>\", \"text\": \"a & b\"}]},"
+    "\"after_review\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.125, \"bits_per_byte_low\": 1.0, \"bits_per_byte_high\": 1.375}, "
+    "\"el\": {\"bits_per_byte\": 1.5}}},"
+    "\"experts\": [3, 1], \"experts_before\": [2, 1], \"top_k\": 2, "
+    "\"similarity\": {\"layers\": [{\"S\": 0.25, \"pairs\": [{\"a\": \"e<n\", \"b\": \"el\", \"sim\": 0.5}]},"
+    "{\"S\": 0.5, \"pairs\": [{\"a\": \"e<n\", \"b\": \"el\", \"sim\": 0.75}]}]},"
+    "\"routing_before_review\": {\"e<n\": {\"expert_share\": [[0.5, 0.25, 0.25], [1]], \"p_original\": [0.125, 1]}},"
+    "\"routing\": {\"e<n\": {\"expert_share\": [[0.5, 0.25, 0.25], [1]], \"p_original\": [0.875, 1], "
+    "\"gate_accuracy\": {\"after\": {\"1\": 0.5, \"4\": null}, \"all\": 0.75}}},"
+    "\"exact\": {\"threshold\": 3.5, \"keep\": 0.99, \"held_out\": {\"documents\": 200, \"stay\": 198}, \"languages\": "
+    "{\"el\": {\"document_share\": 0.25, \"token_share\": 0.5, \"bits_per_byte\": {\"base\": 2, \"off\": 1, \"on\": 1.5}}}},"
+    "\"samples\": {\"before\": [{\"text\": \"old\"}], \"after_review\": [{\"language\": \"el\", \"prompt\": \"<script>\", "
+    "\"text\": \"a & b\"}]}, \"processor\": \"a <fast> one\", \"glot\": \"9.8.7\", \"commit\": \"c0ffee\", \"base_sha256\": \"ba5e\","
     "\"seconds\": {\"train\": 1.5}, \"frozen_sha256\": {\"before\": \"abc\", \"after\": \"abc\"}, \"isa\": \"avx2\", \"threads\": 2}";
 static const char metrics[] =
     "{\"phase\": \"train\", \"step\": 1, \"ce\": 3.5, \"balance\": 1.0, \"tokens_per_s\": 100.0}\n"
@@ -96,21 +104,109 @@ static const char metrics[] =
     "{\"phase\": \"eval\", \"step\": 2, \"text\": {\"el\": {\"bits_per_byte\": 1.75}}}\n"
     "{\"phase\": \"review\", \"step\": 3, \"ce\": 3.0, \"lpr\": 0.5, \"tokens_per_s\": 200.0}\n";
 
+static void assert_has_all(const char *html, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        assert_has(html, words[i]);
+}
+
 static void test_sections(void **state)
 {
     (void)state;
     static const char *const words[] = {
-        "1 new language: 25.0 % fewer bits per byte", "1 old language: 12.5 % more",
-        "<h2>Bits per byte</h2>", "<h2>How it went</h2>", "bits per byte on the way", "stage 1: cross-entropy", "load balancing",
-        "review: LPR loss", "tokens a second", "<h2>Similarity of the languages</h2>", "<h2>Experts in each layer</h2>",
-        "3 experts in 2 layers, 1 of them new", "<h2>Where tokens go</h2>", "<td>0.125</td><td>0.875</td><td>0.811</td>",
-        "<h2>Samples</h2>", "<h2>To repeat it</h2>", "avx2", "base: &lt;b&gt;&amp;"};
+        "1 new language: 25.0 % fewer bits per byte", "1 old language: 12.5 % more", "<h2>Bits per byte</h2>",
+        "1.0000<br><small>0.875–1.250</small>", "<h2>How it went</h2>", "<h2>Similarity of the languages</h2>",
+        "<h2>Experts in each layer</h2>", "4 experts in 2 layers, 1 of them new", "<h2>Where tokens go</h2>",
+        "<td>0.125</td><td>0.875</td><td>1.500</td>", "<h2>Language gates</h2>", "<td>50.0 %</td><td></td>",
+        "<h2>Exact path</h2>", "198 of 200 held-out", "1.0000<br><small class=\"good\">0.5000</small>",
+        "<h2>Samples</h2>", "<h2>To repeat it</h2>", "avx2", "a &lt;fast&gt; one", "9.8.7", "c0ffee", "ba5e",
+        "base: &lt;b&gt;&amp;"};
+    static const char *const charts[] = {"scores", "scores-on-the-way", "train-ce", "train-balance", "train-speed",
+                                         "review-ce", "review-lpr", "review-speed", "similarity", "similarity-mean",
+                                         "experts", "p-original", "share-0"};
     char *html = report(full, metrics);
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        assert_has(html, words[i]);
+    assert_has_all(html, words, sizeof words / sizeof words[0]);
+    for (size_t i = 0; i < sizeof charts / sizeof charts[0]; i++) {
+        char mark[64];
+        snprintf(mark, sizeof mark, "<figure data-chart=\"%s\">", charts[i]);
+        assert_has(html, mark);
+    }
+    assert_int_equal(count(html, "<figure "), sizeof charts / sizeof charts[0]);
     check_tags(html);
-    assert_int_equal(count(html, "role=\"img\" aria-label="), count(html, "<svg "));
+    assert_int_equal(count(html, "role=\"img\" aria-label=") + count(html, "aria-hidden=\"true\""), count(html, "<svg "));
     glot_free(html);
+}
+
+/* Where the router chooses all experts neither shares nor balance are drawn, and the report says why. */
+static void test_without_a_choice(void **state)
+{
+    (void)state;
+    static const char results[] =
+        "{\"languages\": [{\"name\": \"el\"}], \"experts\": [2, 2], \"experts_before\": [2, 2], \"top_k\": 2, "
+        "\"routing\": {\"el\": {\"expert_share\": [[0.5, 0.5], [0.5, 0.5]], \"p_original\": [0.75, 0.5]}}}";
+    char *html = report(results, metrics);
+    assert_null(strstr(html, "data-chart=\"share-0\""));
+    assert_null(strstr(html, "data-chart=\"train-balance\""));
+    assert_has(html, "data-chart=\"p-original\"");
+    assert_has(html, "Load balancing is not drawn");
+    assert_has(html, "In 2 layers the router chooses all");
+    assert_has(html, "4 experts in 2 layers."); /* nothing new: a stage alone */
+    check_tags(html);
+    glot_free(html);
+}
+
+/* A number that hardly changes: its ticks differ, and rounding is no curve over the whole height. */
+static void test_flat_curve(void **state)
+{
+    (void)state;
+    char *html = report(full, "{\"phase\": \"train\", \"step\": 1, \"balance\": 1.0000000002}\n"
+                              "{\"phase\": \"train\", \"step\": 2, \"balance\": 1.0000000003}\n");
+    const char *chart = strstr(html, "<figure data-chart=\"train-balance\">");
+    assert_non_null(chart);
+    assert_has(chart, ">0.996</text>");
+    assert_has(chart, ">1.004</text>");
+    assert_has(chart, "points=\"50.0,95.0 390.0,95.0\"");
+    glot_free(html);
+}
+
+/* The ninth language has the first one's colour and another dash. */
+static void test_many_languages(void **state)
+{
+    (void)state;
+    glot_str results = {0};
+    glot_str_puts(&results, "{\"languages\": [");
+    for (int i = 0; i < 10; i++)
+        glot_str_printf(&results, "%s{\"name\": \"l%d\"}", i ? ", " : "", i);
+    glot_str_puts(&results, "]}");
+    char *html = report(results.data, "{\"phase\": \"eval\", \"step\": 1, \"text\": {\"l0\": {\"bits_per_byte\": 1}, "
+                                      "\"l8\": {\"bits_per_byte\": 2}}}\n");
+    const char *chart = strstr(html, "<figure data-chart=\"scores-on-the-way\">");
+    assert_non_null(chart);
+    assert_has(chart, "<polyline class=\"s0 d0\" points=\"50.");
+    assert_has(chart, "<polyline class=\"s0 d1\" points=\"50.");
+    assert_has(chart, "</svg>l8</span>");
+    assert_null(strstr(chart, "</svg>l1</span>")); /* not scored on the way */
+    glot_free(html);
+    glot_str_release(&results);
+}
+
+/* A long run's curve has few enough points for a page, and its running mean upon it. */
+static void test_long_run(void **state)
+{
+    (void)state;
+    glot_str lines = {0};
+    for (int i = 1; i <= 4000; i++)
+        glot_str_printf(&lines, "{\"phase\": \"train\", \"step\": %d, \"ce\": %d}\n", i, 3 + i % 2);
+    char *html = report(full, lines.data);
+    char *chart = strstr(html, "<figure data-chart=\"train-ce\">"), *end = strstr(chart, "</figure>");
+    assert_non_null(end);
+    *end = '\0';
+    assert_int_equal(count(chart, "<polyline "), 2);
+    assert_int_equal(count(chart, " faint\""), 1);
+    /* ten steps become one point, their mean 3.5 */
+    assert_int_equal(count(chart, ",95.0 ") + count(chart, ",95.0\""), 800);
+    glot_free(html);
+    glot_str_release(&lines);
 }
 
 static void test_escaped(void **state)
@@ -140,6 +236,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sections, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_without_a_choice, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_flat_curve, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_many_languages, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_long_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_escaped, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_missing_parts, make_root, remove_root),
     };

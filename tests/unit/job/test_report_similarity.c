@@ -1,7 +1,6 @@
-/* test_report_similarity.c: the picture of similarity and experts: what it shows of whole results, and what
- * it leaves out of damaged ones. */
-#include "base/error.h"
-#include "job/report_similarity.h"
+/* test_report_similarity.c: the pictures of similarity and experts: what they show of whole results, and what
+ * they leave out of damaged ones. */
+#include "job/report_parts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +10,7 @@
 
 /* Two layers, three languages; the first layer gets two new experts, the second none. */
 static const char whole[] =
-    "{'experts': [3, 1], 'similarity': {'experts': [1, 1], 'layers': ["
+    "{'experts': [3, 1], 'experts_before': [1, 1], 'similarity': {'layers': ["
     "{'S': 0.25, 'pairs': [{'a': 'el', 'b': 'en', 'sim': 0.1}, {'a': 'tr', 'b': 'en', 'sim': 0.2}]},"
     "{'S': 0.5, 'pairs': [{'a': 'el', 'b': 'en', 'sim': 0.4}, {'a': 'tr', 'b': 'en', 'sim': 0.5}]}]}}";
 
@@ -26,7 +25,8 @@ static glot_str render(const char *text)
         json[i] = text[i] == '\'' ? '"' : text[i];
     json_t *results = json_loads(json, 0, NULL);
     assert_non_null(results);
-    glot_report_similarity(&out, results);
+    assert_int_equal(glot_report_similarity(&out, results, NULL), GLOT_OK);
+    glot_report_experts(&out, results);
     glot_str_puts(&out, "");
     json_decref(results);
     return out;
@@ -48,8 +48,8 @@ static void expect_counts(const char *text, int charts, int cells, int curves, i
     assert_int_equal(count(out.data, "</svg>"), charts);
     assert_int_equal(count(out.data, "</title></rect>"), cells);
     assert_int_equal(count(out.data, "<polyline "), curves);
-    assert_int_equal(count(out.data, "fill-opacity=\"0.25\"/>"), old);
-    assert_int_equal(count(out.data, "fill-opacity=\"1\"/>"), new);
+    assert_int_equal(count(out.data, "class=\"heat cell faint\""), old);
+    assert_int_equal(count(out.data, "class=\"heat cell\""), cells + new);
     assert_int_equal(count(out.data, "nan") + count(out.data, "inf"), 0);
     glot_str_release(&out);
 }
@@ -59,14 +59,14 @@ static void test_whole(void **state)
     (void)state;
     expect_counts(whole, 3, 4, 1, 2, 1);
     glot_str out = render(whole);
-    assert_non_null(strstr(out.data, "from 0.100 (palest) to 0.500"));
-    assert_non_null(strstr(out.data, "fill-opacity=\"0.050\"><title>el en, layer 0: 0.1000</title>"));
+    assert_non_null(strstr(out.data, "faintest 0.100, strongest 0.500"));
+    assert_non_null(strstr(out.data, "fill-opacity=\"0.060\"><title>el en, layer 0: 0.1000</title>"));
     assert_non_null(strstr(out.data, "fill-opacity=\"1.000\"><title>tr en, layer 1: 0.5000</title>"));
-    /* S 0.25 is half as high as 0.5, which is at the top; columns are 276 wide */
-    assert_non_null(strstr(out.data, "points=\"210.0,83.0 486.0,28.0 \""));
+    /* S 0.25 and 0.5 with a margin of a twentieth of their distance */
+    assert_non_null(strstr(out.data, "points=\"50.0,174.1 390.0,15.9\""));
     /* of 90 for three experts 30 were there; two new ones above them */
-    assert_non_null(strstr(out.data, "y=\"102.0\" width=\"209.76\" height=\"30.0\" fill-opacity=\"0.25\""));
-    assert_non_null(strstr(out.data, "y=\"42.0\" width=\"209.76\" height=\"60.0\" fill-opacity=\"1\""));
+    assert_non_null(strstr(out.data, "y=\"80.00\" width=\"180.00\" height=\"30.00\""));
+    assert_non_null(strstr(out.data, "y=\"20.00\" width=\"180.00\" height=\"60.00\""));
     glot_str_release(&out);
 }
 
@@ -74,13 +74,11 @@ static void test_missing(void **state)
 {
     (void)state;
     expect_counts("{'similarity': {'layers': [{'S': 0.5}, {'S': 0.25}]}}", 1, 0, 1, 0, 0);
-    expect_counts("{'experts': [2], 'similarity': {'experts': [1, 1], 'layers': [{'S': 0.5}, {}]}}", 1, 0, 1,
-                  0, 0);
+    /* counts of other layers than there are, or none from before: all bars are alike */
+    expect_counts("{'experts': [2], 'experts_before': [1, 1], 'similarity': {'layers': [{'S': 0.5}, {}]}}", 2, 0, 1, 0, 1);
     expect_counts("{'similarity': {'layers': [{'pairs': [{'sim': 0.5}]}, {'pairs': 3}, 7]}}", 1, 1, 0, 0, 0);
-    expect_counts("{'similarity': {'layers': [{'S': 'x', 'pairs': [{'a': 1, 'sim': null}]}]}}", 0, 0, 0, 0,
-                  0);
-    expect_counts("{'similarity': {'layers': [{'S': -1.0}]}}", 0, 0, 0, 0, 0);
-    expect_counts("{'experts': ['x'], 'similarity': {'experts': [-5], 'layers': [{'S': 1}]}}", 2, 0, 1, 1, 0);
+    expect_counts("{'similarity': {'layers': [{'S': 'x', 'pairs': [{'a': 1, 'sim': null}]}]}}", 0, 0, 0, 0, 0);
+    expect_counts("{'experts': ['x'], 'experts_before': [-5], 'similarity': {'layers': [{'S': -1}]}}", 1, 0, 1, 0, 0);
     static const char *const nothing[] = {"{}", "[]", "{'similarity': 1}", "{'similarity': {'layers': []}}"};
     for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++) {
         glot_str out = render(nothing[i]);
