@@ -91,6 +91,21 @@ static void put_text_read(glot_str *out, const json_t *read, const char *stage)
     }
 }
 
+/* How well the tokenizer knows each language: fewer tokens for the same bytes cost less. */
+static void put_density(glot_str *out, const json_t *results)
+{
+    const char *name;
+    for (size_t i = 0; (name = glot_report_language(results, i)); i++) {
+        const json_t *density =
+            json_object_get(json_array_get(json_object_get(results, "languages"), i), "tokens_per_byte");
+        if (!json_is_number(density))
+            continue;
+        glot_str_puts(out, "<tr><td>text of ");
+        glot_html_text(out, name);
+        glot_str_printf(out, "</td><td>%.3f tokens a byte</td></tr>", json_number_value(density));
+    }
+}
+
 /* What the run began with, and what it left as it was. */
 static void put_hashes(glot_str *out, const json_t *results)
 {
@@ -118,6 +133,7 @@ void glot_report_facts(glot_str *out, const json_t *results, const char *recipe)
                         (double)json_integer_value(memory) / 1073741824.0);
     put_hashes(out, results);
     put_seconds(out, results);
+    put_density(out, results);
     put_text_read(out, json_object_get(results, "train_text"), "stage 1");
     put_text_read(out, json_object_get(results, "review_text"), "review");
     glot_str_puts(out, "</table></div><h3>Recipe</h3><pre>");

@@ -101,19 +101,14 @@ static double mean_original(const json_t *routing, const char *language)
 static double mean_entropy(const json_t *results, const char *language)
 {
     const json_t *entry = json_object_get(json_object_get(results, "routing"), language);
-    const json_t *shares = json_object_get(entry, "expert_share");
+    const json_t *entropy = json_object_get(entry, "entropy");
     double sum = 0.0;
     size_t n = 0;
-    for (size_t l = 0; l < json_array_size(shares); l++) {
-        const json_t *row = json_array_get(shares, l);
-        if (!glot_report_has_choice(results, l))
-            continue;
-        for (size_t e = 0; e < json_array_size(row); e++) {
-            double share = json_number_value(json_array_get(row, e));
-            sum -= share > 0.0 ? share * log2(share) : 0.0;
+    for (size_t l = 0; l < json_array_size(entropy); l++)
+        if (glot_report_has_choice(results, l)) {
+            sum += json_number_value(json_array_get(entropy, l));
+            n++;
         }
-        n++;
-    }
     return n ? sum / (double)n : (double)NAN;
 }
 

@@ -116,29 +116,30 @@ void svg_name(glot_str *out, double left, double y, const char *name)
 
 /* ---- scales ---- */
 
-svg_ticks svg_ticks_of(double from, double to, int n, double least)
+svg_ticks svg_ticks_of(double from, double to, int wanted, double least)
 {
-    double raw = fmax((to - from) / n, least), power = pow(10.0, floor(log10(raw) + 1e-9)),
-           first = raw / power;
-    double rounding = 1e-6;
+    double rounding = 1e-6, raw = fmax((to - from) / wanted, least);
+    double power = pow(10.0, floor(log10(raw) + rounding)), first = raw / power;
     double step = power * (first <= 1.0 + rounding   ? 1.0
                            : first <= 2.0 + rounding ? 2.0
                            : first <= 5.0 + rounding ? 5.0
                                                      : 10.0);
-    double decimals = ceil(-log10(step) - 1e-9);
-    return (svg_ticks){.first = ceil(from / step - 1e-9) * step,
-                       .step = step,
-                       .decimals = (int)fmin(fmax(decimals, 0.0), 12.0)};
+    svg_ticks t = {.first = ceil(from / step - rounding) * step, .step = step};
+    t.n = (int)fmin(fmax(floor((to - t.first) / step + rounding) + 1.0, 0.0), 2.0 * wanted);
+    t.decimals = (int)fmin(fmax(ceil(-log10(step) - rounding), 0.0), 12.0);
+    return t;
 }
 
-void svg_number(char text[32], const svg_ticks *ticks, double value)
+double svg_tick(char number[32], const svg_ticks *ticks, int i)
 {
+    double value = ticks->first + i * ticks->step;
     if (fabs(value) < 1e-6 * ticks->step)
         value = 0.0;
     if (fabs(value) >= 1e6 || ticks->step < 1e-6)
-        snprintf(text, 32, "%.6g", value);
+        snprintf(number, 32, "%.6g", value);
     else
-        snprintf(text, 32, "%.*f", ticks->decimals, value);
+        snprintf(number, 32, "%.*f", ticks->decimals, value);
+    return value;
 }
 
 void svg_widen(double *from, double *to)

@@ -19,8 +19,7 @@ static box bounds(const glot_svg_series *series, size_t n)
             b.y0 = fmin(b.y0, series[s].y[i]);
             b.y1 = fmax(b.y1, series[s].y[i]);
         }
-    if (b.x1 <= b.x0)
-        b.x1 = b.x0 + 1.0;
+    b.x1 = fmax(b.x1, b.x0 + fmax(1.0, 1e-9 * fabs(b.x0))); /* one step alone */
     svg_widen(&b.y0, &b.y1);
     return b;
 }
@@ -39,15 +38,15 @@ static void put_ticks(glot_str *out, const box *b)
 {
     char number[32];
     svg_ticks t = svg_ticks_of(b->y0, b->y1, 5, 0.0);
-    for (double y = t.first; y <= b->y1; y += t.step) {
+    for (int i = 0; i < t.n; i++) {
+        double y = svg_tick(number, &t, i);
         glot_str_printf(out, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT,
                         SVG_WIDTH - SVG_RIGHT, place_y(b, y), place_y(b, y));
-        svg_number(number, &t, y);
         svg_text(out, LEFT - 6, place_y(b, y) + 4.0, "end", number);
     }
     t = svg_ticks_of(b->x0, b->x1, 6, 1.0);
-    for (double x = t.first; x <= b->x1; x += t.step) {
-        svg_number(number, &t, x);
+    for (int i = 0; i < t.n; i++) {
+        double x = svg_tick(number, &t, i);
         svg_text(out, place_x(b, x), HEIGHT - BOTTOM + SVG_LINE, "middle", number);
     }
 }

@@ -19,14 +19,15 @@ void svg_text(glot_str *out, double x, double y, const char *anchor, const char 
 double svg_names_width(const char *const *names, size_t n);
 void svg_name(glot_str *out, double left, double y, const char *name);
 
-/* Ticks at 1, 2 or 5 times a power of ten, about `n` in the range; at least `least` apart. */
+/* Ticks at 1, 2 or 5 times a power of ten, about `wanted` in the range; at least `least` apart. Tick i is at first + i * step. */
 typedef struct svg_ticks {
     double first, step;
+    int n;
     int decimals; /* so that two ticks never look alike */
 } svg_ticks;
-svg_ticks svg_ticks_of(double from, double to, int n, double least);
-/* A tick's number. */
-void svg_number(char text[32], const svg_ticks *ticks, double value);
+svg_ticks svg_ticks_of(double from, double to, int wanted, double least);
+/* Place and number of a tick. */
+double svg_tick(char number[32], const svg_ticks *ticks, int i);
 
 /* A range made a little wider; one that is next to nothing beside its numbers becomes one per cent of them, so
  * that rounding is not drawn as if it meant something. */

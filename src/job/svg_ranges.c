@@ -32,10 +32,10 @@ static void put_ticks(glot_str *out, const scale *s, double bottom)
 {
     char number[32];
     svg_ticks t = svg_ticks_of(s->from, s->to, 5, 0.0);
-    for (double v = t.first; v <= s->to; v += t.step) {
+    for (int i = 0; i < t.n; i++) {
+        double v = svg_tick(number, &t, i);
         glot_str_printf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%.1f\"/>",
                         place(s, v), place(s, v), TOP, bottom);
-        svg_number(number, &t, v);
         svg_text(out, place(s, v), bottom + SVG_LINE, "middle", number);
     }
 }

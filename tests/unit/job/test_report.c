@@ -81,7 +81,7 @@ static void check_tags(const char *html)
 
 /* Two layers; in the first the router chooses 2 of 3 experts. */
 static const char full[] =
-    "{\"languages\": [{\"name\": \"e<n\", \"group\": \"old\"}, {\"name\": \"el\", \"group\": \"new\"}],"
+    "{\"languages\": [{\"name\": \"e<n\", \"group\": \"old\"}, {\"name\": \"el\", \"group\": \"new\", \"tokens_per_byte\": 0.625}],"
     "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0, \"bits_per_byte_low\": 0.875, \"bits_per_byte_high\": 1.25}, "
     "\"el\": {\"bits_per_byte\": 2.0}}},"
     "\"after_train\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.25}, \"el\": {\"bits_per_byte\": 1.5}}},"
@@ -91,7 +91,7 @@ static const char full[] =
     "\"similarity\": {\"layers\": [{\"S\": 0.25, \"pairs\": [{\"a\": \"e<n\", \"b\": \"el\", \"sim\": 0.5}]},"
     "{\"S\": 0.5, \"pairs\": [{\"a\": \"e<n\", \"b\": \"el\", \"sim\": 0.75}]}]},"
     "\"routing_before_review\": {\"e<n\": {\"expert_share\": [[0.5, 0.25, 0.25], [1]], \"p_original\": [0.125, 1]}},"
-    "\"routing\": {\"e<n\": {\"expert_share\": [[0.5, 0.25, 0.25], [1]], \"p_original\": [0.875, 1], "
+    "\"routing\": {\"e<n\": {\"expert_share\": [[0.5, 0.25, 0.25], [1]], \"entropy\": [1.5, 0], \"p_original\": [0.875, 1], "
     "\"gate_accuracy\": {\"after\": {\"1\": 0.5, \"4\": null}, \"all\": 0.75}}},"
     "\"exact\": {\"threshold\": 3.5, \"keep\": 0.99, \"held_out\": {\"documents\": 200, \"stay\": 198}, \"languages\": "
     "{\"el\": {\"document_share\": 0.25, \"token_share\": 0.5, \"bits_per_byte\": {\"base\": 2, \"off\": 1, \"on\": 1.5}}}},"
@@ -119,7 +119,7 @@ static void test_sections(void **state)
         "<h2>Experts in each layer</h2>", "4 experts in 2 layers, 1 of them new", "<h2>Where tokens go</h2>",
         "<td>0.125</td><td>0.875</td><td>1.500</td>", "<h2>Language gates</h2>", "<td>50.0 %</td><td></td>",
         "<h2>Exact path</h2>", "198 of 200 held-out", "1.0000<br><small class=\"good\">0.5000</small>",
-        "<h2>Samples</h2>", "<h2>To repeat it</h2>", "avx2", "a &lt;fast&gt; one", "9.8.7", "c0ffee", "ba5e",
+        "<h2>Samples</h2>", "<h2>To repeat it</h2>", "avx2", "0.625 tokens a byte", "a &lt;fast&gt; one", "9.8.7", "c0ffee", "ba5e",
         "base: &lt;b&gt;&amp;"};
     static const char *const charts[] = {"scores", "scores-on-the-way", "train-ce", "train-balance", "train-speed",
                                          "review-ce", "review-lpr", "review-speed", "similarity", "similarity-mean",
