@@ -34,6 +34,14 @@ static void on_plan(void *user, const glot_plan *plan)
     note(&text);
 }
 
+void cli_step_text(char text[128], bool is_train, double ce, double balance_or_lpr, double grad_norm, double lr)
+{
+    if (is_train)
+        snprintf(text, 128, "loss %.4f  balance %.3f  grad %.2f  lr %.2e", ce, balance_or_lpr, grad_norm, lr);
+    else
+        snprintf(text, 128, "loss %.4f  lpr %.4f  grad %.2f  lr %.2e", ce, balance_or_lpr, grad_norm, lr);
+}
+
 static void on_step(void *user, const glot_step_report *r)
 {
     cli_job_view *v = user;
@@ -46,10 +54,8 @@ static void on_step(void *user, const glot_step_report *r)
         v->has_progress = true;
     }
     glot_progress_add(&v->progress, 1, tokens, now);
-    if (r->phase == GLOT_PHASE_TRAIN)
-        snprintf(middle, sizeof middle, "loss %.4f  balance %.3f  grad %.2f  lr %.2e", r->ce, r->balance, r->grad_norm, r->lr);
-    else
-        snprintf(middle, sizeof middle, "loss %.4f  lpr %.4f  grad %.2f  lr %.2e", r->ce, r->lpr, r->grad_norm, r->lr);
+    bool is_train = r->phase == GLOT_PHASE_TRAIN;
+    cli_step_text(middle, is_train, r->ce, is_train ? r->balance : r->lpr, r->grad_norm, r->lr);
     cli_progress(&v->progress, middle, r->step == r->steps);
 }
 

@@ -267,7 +267,7 @@ static glot_status write_result(glot_job *job, glot_error *err)
     glot_status status = glot_run_dir_write_json(job->dir, "results.json", results, err);
     json_decref(results);
     GLOT_TRY(status);
-    GLOT_TRY(glot_report_write(job->dir->path, err));
+    GLOT_TRY(glot_report_write(job->dir->path, NULL, err));
     return glot_run_dir_set_done(job->dir, "model", err);
 }
 

@@ -240,10 +240,19 @@ static glot_status undo(const stage *s, glot_error *err)
     return glot_run_dir_set_undone(s->job->dir, steps + first, 5 - first, err);
 }
 
+/* For who watches the run from outside. */
+static glot_status tell_steps(const stage *s, glot_error *err)
+{
+    const char *key = s->phase == GLOT_PHASE_TRAIN ? "train_steps" : "review_steps";
+    GLOT_TRY(glot_run_dir_put(s->job->dir, key, json_integer((json_int_t)s->trainer->settings.steps), err));
+    return glot_run_dir_save(s->job->dir, err);
+}
+
 static glot_status run(stage *s, glot_error *err)
 {
     glot_job *job = s->job;
     GLOT_TRY(prepare(s, err));
+    GLOT_TRY(tell_steps(s, err));
     if (glot_run_dir_is_done(job->dir, phase_name(s->phase))) {
         bool is_whole = false;
         GLOT_TRY(restore(s, &is_whole, err));

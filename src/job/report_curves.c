@@ -2,20 +2,20 @@
 #include "base/memory.h"
 #include "job/curves.h"
 #include "job/report_parts.h"
-#include "job/svg.h"
+
+#include <string.h>
 
 /* A chart of one key over the steps of one phase, its running mean upon it. */
-static glot_status put_key(glot_str *out, const json_t *lines, const glot_svg_head *head, const char *phase,
-                           const char *key, glot_error *err)
+static glot_status put_key(glot_str *out, const json_t *lines, const glot_report_curve *what, glot_error *err)
 {
     glot_curve c = {0}, smooth = {0};
-    glot_status status = glot_curve_read(&c, lines, phase, key, err);
+    glot_status status = glot_curve_read(&c, lines, what->phase, what->key, err);
     if (status == GLOT_OK)
         status = glot_curve_smooth(&smooth, &c, err);
     glot_svg_series series[] = {{.x = c.x, .y = c.y, .n = c.n, .is_faint = smooth.n > 0},
                                 {.x = smooth.x, .y = smooth.y, .n = smooth.n}};
     if (status == GLOT_OK)
-        glot_svg_lines(out, head, series, 2);
+        glot_svg_lines(out, &what->head, series, 2);
     glot_curve_release(&c);
     glot_curve_release(&smooth);
     return status;
@@ -55,32 +55,31 @@ static bool shows_balance(const json_t *results)
     return false;
 }
 
+const glot_report_curve glot_report_curve_list[] = {
+    {"train", "ce", {"train-ce", "Stage 1: cross-entropy, nats a token", "step"}},
+    {"train", "balance", {"train-balance", "Stage 1: load balancing, 1 is perfect", "step"}},
+    {"train", "tokens_per_s", {"train-speed", "Stage 1: tokens a second", "step"}},
+    {"review", "ce", {"review-ce", "Review: cross-entropy, nats a token", "step"}},
+    {"review", "lpr", {"review-lpr", "Review: LPR loss", "step"}},
+    {"review", "tokens_per_s", {"review-speed", "Review: tokens a second", "step"}},
+    {0},
+};
+
 glot_status glot_report_curves(glot_str *out, const json_t *results, const json_t *lines, glot_error *err)
 {
-    static const struct {
-        const char *phase, *key;
-        glot_svg_head head;
-    } charts[] = {
-        {"train", "ce", {"train-ce", "Stage 1: cross-entropy, nats a token", "step"}},
-        {"train", "balance", {"train-balance", "Stage 1: load balancing, 1 is perfect", "step"}},
-        {"train", "tokens_per_s", {"train-speed", "Stage 1: tokens a second", "step"}},
-        {"review", "ce", {"review-ce", "Review: cross-entropy, nats a token", "step"}},
-        {"review", "lpr", {"review-lpr", "Review: LPR loss", "step"}},
-        {"review", "tokens_per_s", {"review-speed", "Review: tokens a second", "step"}},
-    };
     if (!json_array_size(lines))
         return GLOT_OK;
     bool has_balance = shows_balance(results);
-    glot_report_section(
-        out, "How it went",
-        has_balance ? NULL
-                    : "Load balancing is not drawn: every layer's router chooses all of its experts, so "
-                      "that it is 1 by definition.");
+    glot_report_section(out, "How it went",
+                        has_balance
+                            ? NULL
+                            : "Load balancing is not drawn: every layer's router chooses all of its experts, so "
+                              "that it is 1 by definition.");
     glot_svg_begin_charts(out);
     GLOT_TRY(put_scores(out, results, lines, err));
-    for (size_t i = 0; i < sizeof charts / sizeof charts[0]; i++)
-        if (has_balance || charts[i].key[0] != 'b')
-            GLOT_TRY(put_key(out, lines, &charts[i].head, charts[i].phase, charts[i].key, err));
+    for (const glot_report_curve *c = glot_report_curve_list; c->phase; c++)
+        if (has_balance || strcmp(c->key, "balance") != 0)
+            GLOT_TRY(put_key(out, lines, c, err));
     glot_svg_end_charts(out);
     return GLOT_OK;
 }

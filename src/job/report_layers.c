@@ -7,14 +7,6 @@
 
 /* ---- experts ---- */
 
-static long long total_of(const json_t *counts)
-{
-    json_int_t total = 0;
-    for (size_t l = 0; l < json_array_size(counts); l++)
-        total += json_integer_value(json_array_get(counts, l));
-    return (long long)total;
-}
-
 void glot_report_experts(glot_str *out, const json_t *results)
 {
     static const glot_svg_head head = {"experts", "Experts, layer by layer", "layer"};
@@ -24,12 +16,12 @@ void glot_report_experts(glot_str *out, const json_t *results)
     if (n == 0)
         return;
     glot_report_section(out, "Experts in each layer", NULL);
-    glot_str_printf(out, "<p>%lld experts in %zu layers", total_of(experts), n);
-    if (json_array_size(before) != n || total_of(before) >= total_of(experts))
+    glot_str_printf(out, "<p>%lld experts in %zu layers", glot_report_total(experts), n);
+    if (json_array_size(before) != n || glot_report_total(before) >= glot_report_total(experts))
         before = NULL; /* a stage alone adds none */
     if (before)
         glot_str_printf(out, ", %lld of them new (those that were there are faint)",
-                        total_of(experts) - total_of(before));
+                        glot_report_total(experts) - glot_report_total(before));
     glot_str_puts(out, ".</p>");
     glot_svg_begin_charts(out);
     glot_svg_bars(out, &head, before, experts);

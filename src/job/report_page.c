@@ -16,7 +16,7 @@ static const char style[] =
     "th,td{padding:.4rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}td{white-space:nowrap}"
     "th{font-size:.82rem;font-weight:600;line-height:1.3;color:var(--soft);vertical-align:bottom}"
     "th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:break-word}small{font-size:.78rem;color:var(--soft)}"
-    ".facts td{text-align:left;white-space:normal}.facts td:first-child{color:var(--soft);min-width:8rem}code{font-size:.8rem;overflow-wrap:anywhere}"
+    ".facts td,.facts th{text-align:left;white-space:normal;overflow-wrap:anywhere}.facts td:first-child{color:var(--soft);min-width:8rem}code{font-size:.8rem;overflow-wrap:anywhere}"
     ".good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}.narrow{display:none}"
     ".dot{display:inline-block;width:.7em;height:.7em;border-radius:50%;margin-right:.5em;background:currentColor}"
     ".scroll{overflow-x:auto}.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:.8rem;margin:.8rem 0;align-items:start}"
@@ -87,6 +87,14 @@ size_t glot_report_n_languages(const json_t *results)
     return n;
 }
 
+long long glot_report_total(const json_t *counts)
+{
+    json_int_t total = 0;
+    for (size_t l = 0; l < json_array_size(counts); l++)
+        total += json_integer_value(json_array_get(counts, l));
+    return (long long)total;
+}
+
 bool glot_report_has_choice(const json_t *results, size_t layer)
 {
     json_int_t n_experts = json_integer_value(json_array_get(json_object_get(results, "experts"), layer));
@@ -104,6 +112,12 @@ void glot_report_head(glot_str *out, const char *title)
     glot_str_puts(out, "</head><body><main><h1>glot: ");
     glot_html_text(out, title);
     glot_str_puts(out, "</h1>\n");
+}
+
+glot_status glot_report_end(glot_str *out, glot_error *err)
+{
+    glot_str_puts(out, "</main></body></html>\n");
+    return glot_str_check(out, "the report", err);
 }
 
 void glot_report_section(glot_str *out, const char *title, const char *note)

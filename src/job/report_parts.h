@@ -6,6 +6,19 @@
 #include "base/str.h"
 #include "job/svg.h"
 
+/* A run's files. */
+typedef struct glot_report_run {
+    const char *dir;  /* borrowed */
+    json_t *results;  /* results.json */
+    json_t *lines;    /* metrics.jsonl */
+    char *recipe;     /* recipe.yaml, as resolved */
+    size_t recipe_bytes;
+} glot_report_run;
+glot_status glot_report_load(glot_report_run *run, const char *dir, glot_error *err);
+void glot_report_release(glot_report_run *run);
+/* The recipe as {"train.lr": "0.001", ...}; new reference. */
+glot_status glot_report_flat_recipe(json_t **out, const glot_report_run *run, glot_error *err);
+
 /* results.json's bits per byte of a language `when` (before, after_train, after_review) with its interval; NaN where there
  * is none. */
 glot_svg_range glot_report_score(const json_t *results, const char *when, const char *language);
@@ -16,11 +29,14 @@ const char *glot_report_last_stage(const json_t *results);
 const char *glot_report_language(const json_t *results, size_t i);
 const char *glot_report_group(const json_t *results, size_t i);
 size_t glot_report_n_languages(const json_t *results);
+/* Sum of a list of counts. */
+long long glot_report_total(const json_t *counts);
 /* Whether the layer's router leaves experts out. Where it chooses all, shares and balance say nothing. */
 bool glot_report_has_choice(const json_t *results, size_t layer);
 
-/* <!doctype> to the first heading, with the style; and a section's heading. */
+/* <!doctype> to the first heading, with the style; what ends the page; and a section's heading. */
 void glot_report_head(glot_str *out, const char *title);
+glot_status glot_report_end(glot_str *out, glot_error *err);
 void glot_report_section(glot_str *out, const char *title, const char *note);
 /* A table's beginning and end. Headings that begin with ~ are for wide screens only, as are their cells (class wide). */
 void glot_report_begin_table(glot_str *out, const char *kind, const char *const *headings, size_t n);
@@ -29,6 +45,12 @@ void glot_report_end_table(glot_str *out);
 void glot_report_begin_row(glot_str *out, const json_t *results, size_t language);
 
 glot_status glot_report_scores(glot_str *out, const json_t *results, glot_error *err);
+/* The curves that are drawn, ended by one without a phase. */
+typedef struct glot_report_curve {
+    const char *phase, *key;
+    glot_svg_head head;
+} glot_report_curve;
+extern const glot_report_curve glot_report_curve_list[];
 /* `lines`: metrics.jsonl. */
 glot_status glot_report_curves(glot_str *out, const json_t *results, const json_t *lines, glot_error *err);
 glot_status glot_report_similarity(glot_str *out, const json_t *results, glot_error *err);

@@ -221,6 +221,20 @@ static glot_status load_state(json_t **out, const char *dir, const char *job, gl
     return status;
 }
 
+glot_status glot_run_dir_read_state(json_t **out, const char *dir, glot_error *err)
+{
+    if (!glot_path_exists(dir))
+        return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' does not exist, expected a run directory", dir);
+    char *path = glot_path_join(dir, "state.json");
+    if (!path)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    bool is_run = glot_path_exists(path);
+    glot_free(path);
+    if (!is_run)
+        return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' is no run of glot: it has no state.json", dir);
+    return load_state(out, dir, NULL, err);
+}
+
 /* The first name in a directory that is not the leftover of a state.json never finished; NULL where there is
  * none. */
 static const char *first_foreign(char **names, size_t n)
@@ -303,9 +317,10 @@ json_t *glot_run_dir_get(const glot_run_dir *d, const char *key)
     return json_object_get(d->state, key);
 }
 
-static size_t find_done(const glot_run_dir *d, const char *step)
+/* Place of a step among those done, or their number. */
+static size_t find_done(const json_t *state, const char *step)
 {
-    const json_t *done = json_object_get(d->state, "done");
+    const json_t *done = json_object_get(state, "done");
     size_t i = 0;
     while (i < json_array_size(done)) {
         const char *name = json_string_value(json_array_get(done, i));
@@ -316,9 +331,14 @@ static size_t find_done(const glot_run_dir *d, const char *step)
     return i;
 }
 
+bool glot_run_state_is_done(const json_t *state, const char *step)
+{
+    return find_done(state, step) < json_array_size(json_object_get(state, "done"));
+}
+
 bool glot_run_dir_is_done(const glot_run_dir *d, const char *step)
 {
-    return find_done(d, step) < json_array_size(json_object_get(d->state, "done"));
+    return glot_run_state_is_done(d->state, step);
 }
 
 glot_status glot_run_dir_set_done(glot_run_dir *d, const char *step, glot_error *err)
@@ -335,7 +355,7 @@ glot_status glot_run_dir_set_done(glot_run_dir *d, const char *step, glot_error 
 glot_status glot_run_dir_set_undone(glot_run_dir *d, const char *const *steps, size_t n, glot_error *err)
 {
     for (size_t i = 0; i < n; i++)
-        json_array_remove(json_object_get(d->state, "done"), find_done(d, steps[i]));
+        json_array_remove(json_object_get(d->state, "done"), find_done(d->state, steps[i]));
     return glot_run_dir_save(d, err);
 }
 

@@ -25,6 +25,7 @@ typedef struct glot_run_dir {
     int metrics;      /* file descriptor of metrics.jsonl; -1: not open */
     int events;       /* of the event file; -1: none */
     uint64_t n_lines; /* of metrics.jsonl that belong to what is done */
+    uint64_t n_steps; /* of these lines those of training steps; known while the metrics are open */
 } glot_run_dir;
 
 typedef enum glot_run_kind {
@@ -52,6 +53,10 @@ glot_status glot_run_dir_write_json(const glot_run_dir *d, const char *name, con
 
 /* ---- steps ---- */
 
+/* state.json of a run that another process may be working on: nothing is opened for writing or locked. What is no run directory
+ * is refused. New reference. */
+glot_status glot_run_dir_read_state(json_t **out, const char *path, glot_error *err);
+bool glot_run_state_is_done(const json_t *state, const char *step);
 bool glot_run_dir_is_done(const glot_run_dir *d, const char *step);
 /* Calls a step done, with what there is of metrics so far, and writes state.json. */
 glot_status glot_run_dir_set_done(glot_run_dir *d, const char *step, glot_error *err);

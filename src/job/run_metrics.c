@@ -60,21 +60,32 @@ static void collect(scalars *s, const json_t *line, const char *phase)
     const char *key;
     json_t *value;
     s->n = 0;
-    json_object_foreach((json_t *)line, key, value) if (json_is_number(value) && strcmp(key, "step") != 0 &&
-                                                        strcmp(key, "time") != 0)
-        add_scalar(s, json_number_value(value), phase, key);
+    json_object_foreach((json_t *)(uintptr_t)line, key, value)
+    {
+        if (json_is_number(value) && strcmp(key, "step") != 0 && strcmp(key, "time") != 0)
+            add_scalar(s, json_number_value(value), phase, key);
+    }
     json_object_foreach(json_object_get(line, "text"), key, value)
         add_scalar(s, json_number_value(json_object_get(value, "bits_per_byte")), "bits_per_byte", key);
     json_object_foreach(json_object_get(line, "tasks"), key, value)
         add_scalar(s, json_number_value(json_object_get(value, "acc")), "acc", key);
 }
 
-/* Appends the event of one line. */
-static void put_event(glot_str *out, scalars *s, const json_t *line)
+static bool is_evaluation(const json_t *line)
+{
+    const char *phase = json_string_value(json_object_get(line, "phase"));
+    return phase && strcmp(phase, "eval") == 0;
+}
+
+/* Appends the event of one line; n_steps: steps of training before it, in both stages. A step's event has its number in its stage.
+ * An evaluation's has n_steps: those of the job (before, after_train, after_review) name no step, and the review counts from 1 again,
+ * but scores are one curve. */
+static void put_event(glot_str *out, scalars *s, const json_t *line, uint64_t n_steps)
 {
     const char *phase = json_string_value(json_object_get(line, "phase"));
     collect(s, line, phase ? phase : "run");
-    glot_tf_event(out, now_seconds(), json_integer_value(json_object_get(line, "step")), s->items, s->n);
+    int64_t step = is_evaluation(line) ? (int64_t)n_steps : json_integer_value(json_object_get(line, "step"));
+    glot_tf_event(out, now_seconds(), step, s->items, s->n);
 }
 
 /* ---- reading ---- */
@@ -156,10 +167,15 @@ static glot_status remake_events(const char *path, const json_t *lines, glot_err
     glot_str text = {0};
     scalars *s = NULL;
     size_t i;
+    uint64_t n_steps = 0;
     json_t *line;
     GLOT_TRY(glot_new(&s, 1, sizeof *s, EVENTS, err));
     glot_tf_header(&text, now_seconds());
-    json_array_foreach((json_t *)(uintptr_t)lines, i, line) put_event(&text, s, line);
+    json_array_foreach((json_t *)(uintptr_t)lines, i, line)
+    {
+        put_event(&text, s, line, n_steps);
+        n_steps += !is_evaluation(line);
+    }
     glot_status status = glot_str_check(&text, EVENTS, err);
     if (status == GLOT_OK)
         status = glot_file_write(path, text.data, text.length, err);
@@ -231,6 +247,9 @@ static glot_status open_files(glot_run_dir *d, const char *metrics, const char *
     size_t used;
     GLOT_TRY(read_lines(&lines, metrics, n_lines, &used, err));
     d->n_lines = json_array_size(lines);
+    d->n_steps = 0;
+    for (size_t i = 0; i < d->n_lines; i++)
+        d->n_steps += !is_evaluation(json_array_get(lines, i));
     if (d->n_lines < n_lines && n_lines != GLOT_ALL_LINES)
         glot_warn("'%s' has %" PRIu64 " whole lines where the run had written %" PRIu64 ": the rest is lost",
                   metrics, d->n_lines, n_lines);
@@ -280,7 +299,7 @@ glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *
     if (dump)
         glot_str_printf(&text, "%s\n", dump);
     if (status == GLOT_OK)
-        put_event(&event, s, line);
+        put_event(&event, s, line, d->n_steps);
     if (status == GLOT_OK && (!dump || text.failed || event.failed))
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
     if (status == GLOT_OK)
@@ -288,6 +307,7 @@ glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *
     if (status == GLOT_OK)
         status = append(d, d->events, &event, err);
     d->n_lines += status == GLOT_OK;
+    d->n_steps += status == GLOT_OK && !is_evaluation(line);
     free(dump);
     glot_free(s);
     glot_str_release(&text);

@@ -46,7 +46,7 @@ static char *report(const char *results, const char *metrics)
     put("metrics.jsonl", metrics);
     put("recipe.yaml", "base: <b>&\n");
     snprintf(path, sizeof path, "%s/report.html", root);
-    if (glot_report_write(root, &err) != GLOT_OK || glot_file_read(&html, &size, path, 1 << 24, &err) != GLOT_OK)
+    if (glot_report_write(root, NULL, &err) != GLOT_OK || glot_file_read(&html, &size, path, 1 << 24, &err) != GLOT_OK)
         fail_msg("%s", err.message);
     return html;
 }
@@ -232,6 +232,67 @@ static void test_missing_parts(void **state)
     glot_free(html);
 }
 
+/* A run below the root: its directory. */
+static const char *put_run(const char *name, const char *results, const char *recipe, bool is_done)
+{
+    static char dirs[2][96];
+    static int next;
+    char *dir = dirs[next++ % 2], file[64];
+    static const char *const names[] = {"results.json", "recipe.yaml", "metrics.jsonl", "state.json"};
+    const char *texts[] = {results, recipe, metrics,
+                           is_done ? "{\"format\": \"glot run\", \"version\": 1, \"job\": \"expand\", \"done\": [\"model\"], \"metrics_lines\": 4}"
+                                   : "{\"format\": \"glot run\", \"version\": 1, \"job\": \"expand\", \"done\": [\"text\"], \"metrics_lines\": 4}"};
+    snprintf(dir, 96, "%s/%s", root, name);
+    assert_int_equal(glot_dir_make(dir, NULL), GLOT_OK);
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(file, sizeof file, "%s/%s", name, names[i]);
+        put(file, texts[i]);
+    }
+    return dir;
+}
+
+/* Two runs side by side: scores, the best of each language, curves of both, what their recipes differ in, a language that only one has. */
+static void test_two_runs(void **state)
+{
+    (void)state;
+    static const char other[] =
+        "{\"languages\": [{\"name\": \"e<n\", \"group\": \"old\"}, {\"name\": \"hu\"}], \"experts\": [2, 2], \"glot\": \"9.8.6\", "
+        "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0}}}, \"after_train\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0625}}}}";
+    static const char *const words[] = {
+        "2 runs, 3 languages", "<td>1.1250<br><small class=\"bad\">+12.5 %</small></td>", "<td><b>1.0625</b><br><small class=\"bad\">+6.2 %",
+        "<td><b>1.5000</b><br><small class=\"good\">-25.0 %</small></td><td class=\"soft\">–</td>", "data-chart=\"compare-scores\"",
+        "data-chart=\"train-ce\"", "data-chart=\"review-lpr\"", "<td>train.lr</td><td>0.001</td><td>0.002</td>",
+        "<td>gate.layers</td><td>–</td><td>[1, 2]</td>", "2 other keys have the same value", "<td>9.8.7</td><td>9.8.6</td>",
+        "<td>experts</td><td>4</td><td>4</td>", "<td><code>ba5e</code></td>"};
+    const char *dirs[] = {put_run("a", full, "base: b\noutput: a\ntrain: {lr: 0.001, batch: 8}\n", true),
+                          put_run("b", other, "base: b\noutput: b\ntrain: {lr: 0.002, batch: 8}\ngate: {layers: [1, 2]}\n", true)};
+    glot_error err = {0};
+    char path[96], *html = NULL;
+    size_t size;
+    snprintf(path, sizeof path, "%s/compare.html", root);
+    if (glot_report_compare(dirs, 2, path, &err) != GLOT_OK || glot_file_read(&html, &size, path, 1 << 24, &err) != GLOT_OK)
+        fail_msg("%s", err.message);
+    assert_has_all(html, words, sizeof words / sizeof words[0]);
+    check_tags(html);
+    assert_null(strstr(html, "http"));
+    assert_null(strstr(html, "<td>output</td>")); /* always another one */
+    assert_null(strstr(html, "nan"));
+    glot_free(html);
+}
+
+static void test_what_is_no_finished_run(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    assert_int_equal(glot_report_check("/nowhere", &err), GLOT_NOT_FOUND);
+    assert_string_equal(err.message, "'/nowhere' does not exist, expected a run directory");
+    assert_int_equal(glot_report_check(root, &err), GLOT_NOT_FOUND);
+    assert_non_null(strstr(err.message, "' is no run of glot: it has no state.json"));
+    assert_int_equal(glot_report_check(put_run("c", full, "base: b\n", false), &err), GLOT_NOT_FOUND);
+    assert_non_null(strstr(err.message, "/c' is not finished"));
+    assert_int_equal(glot_report_check(put_run("c", full, "base: b\n", true), &err), GLOT_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +301,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flat_curve, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_many_languages, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_long_run, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_two_runs, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_what_is_no_finished_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_escaped, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_missing_parts, make_root, remove_root),
     };

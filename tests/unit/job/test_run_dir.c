@@ -259,6 +259,54 @@ static size_t event_bytes(void)
     return size;
 }
 
+/* Steps of the events in the run's event file, in order; how many. */
+static size_t event_steps(int64_t *steps, size_t most)
+{
+    char **names = NULL, *bytes = NULL;
+    size_t n_names = 0, size = 0, n = 0;
+    glot_error err = {0};
+    OK(glot_dir_list(&names, &n_names, run, &err));
+    for (size_t i = 0; i < n_names; i++)
+        if (strncmp(names[i], "events.out.tfevents.", 20) == 0) {
+            char *path = glot_path_join(run, names[i]);
+            OK(glot_file_read(&bytes, &size, path, 1 << 20, &err));
+            glot_free(path);
+        }
+    glot_dir_list_free(names, n_names);
+    /* a record: length, CRC, 9 bytes of time, then key 0x10 and the step (here one byte) */
+    for (size_t at = 0; at < size; at += 16 + (size_t)(uint8_t)bytes[at])
+        if (bytes[at + 12 + 9] == 0x10) {
+            assert_true(n < most);
+            steps[n++] = bytes[at + 12 + 10];
+        }
+    glot_free(bytes);
+    return n;
+}
+
+/* Scores are one curve in TensorBoard: those of the job, which name no step, and those of the review stand behind the steps before
+ * them, when they are first written and when the file is made anew. */
+static void test_event_steps(void **state)
+{
+    (void)state;
+    static const int64_t expected[] = {0, 1, 2, 2, 1, 3};
+    int64_t steps[16];
+    glot_error err = {0};
+    glot_run_dir *d = open_run();
+    for (int is_again = 0; is_again < 2; is_again++) {
+        OK(glot_run_dir_put_evaluation(d, "before", json_pack("{s:s, s:s}", "phase", "eval", "stage", "before"), &err));
+        if (!is_again) {
+            add(d, "train", 1);
+            add(d, "train", 2);
+            add(d, "eval", 2);
+            add(d, "review", 1);
+            add(d, "eval", 1);
+        }
+        assert_int_equal(event_steps(steps, 16), 6);
+        assert_memory_equal(steps, expected, sizeof expected);
+    }
+    glot_run_dir_close(d);
+}
+
 static void test_metrics(void **state)
 {
     (void)state;
@@ -495,6 +543,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leftovers, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_fresh, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_metrics, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_event_steps, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_lost_and_damaged_metrics, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_checkpoints, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_checkpoint_of_another_version, make_root, remove_root),
