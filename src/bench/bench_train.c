@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "expand/cost.h"
 #include "expand/upcycle.h"
+#include "job/memory_limit.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -116,6 +117,15 @@ static glot_status check_steps(const glot_bench_train_options *o, glot_error *er
     return GLOT_OK;
 }
 
+static void fill_memory(glot_bench_train_result *out, const glot_model *m)
+{
+    const glot_train_memory *t = &out->memory;
+    out->peak_bytes = glot_memory_peak();
+    out->planned_bytes = t->gradients + t->moments + t->workspace + t->host;
+    for (size_t i = 0; i < m->n_params; i++)
+        out->planned_bytes += glot_tensor_bytes(&m->params[i]->weight);
+}
+
 glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const glot_bench_train_options *o,
                              const glot_cancel *cancel, glot_error *err)
 {
@@ -129,6 +139,7 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     s.micro_batch = o->micro_batch;
     s.length = o->length;
     s.lr = s.router_lr = 1e-5;
+    s.is_recomputed = o->is_recomputed;
     random_text text = {glot_rng_seed(o->seed, 7), (uint32_t)m->config.vocab_size, o->length};
     glot_trainer *t = NULL;
     glot_cost cost;
@@ -139,6 +150,7 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     t->next_block_user = &text;
     out->flops_per_token = cost.flops_per_token;
     glot_status status = time_units(out, train_unit, t, &m->config, o, cancel, err);
+    fill_memory(out, m);
     glot_trainer_free(t);
     return status;
 }

@@ -11,6 +11,7 @@ typedef struct glot_bench_train_options {
     int n_experts, top_k;       /* 4, 2 */
     int64_t batch, micro_batch, length; /* 4 x 256 */
     int64_t steps;              /* timed, after one that is not */
+    bool is_recomputed;         /* glot_train_settings */
     uint64_t seed;
     glot_timing *timing;        /* of the model's backend; NULL: no phases are told */
 } glot_bench_train_options;
@@ -24,6 +25,8 @@ typedef struct glot_bench_train_result {
     double phases[GLOT_N_TIMED]; /* mean seconds of a step; what is in no op counts as data */
     uint64_t heap_calls;        /* during the timed steps; must be 0 */
     glot_train_memory memory;
+    uint64_t planned_bytes;     /* of weights and of `memory` */
+    uint64_t peak_bytes;        /* most of the process's memory that was resident, measured */
 } glot_bench_train_result;
 
 /* Runs on `m`, a dense model that is expanded here (create_random or opened). */

@@ -20,6 +20,7 @@ static const glot_option rows[] = {
     {"batch", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 65536, .initial = "4", .unit = "sequences", .help = "sequences in a step"},
     {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 2, .max = 1 << 20, .initial = "256", .unit = "tokens", .help = "tokens in a sequence"},
     {"steps", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 64, .initial = "5", .help = "timed steps, after one that is not"},
+    {"recompute", .kind = GLOT_OPTION_FLAG, .help = "train, review: keep less of the forward pass and compute it again"},
     {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .help = "tokenize: text of each language, .jsonl or .txt"},
     {"max-bytes", .kind = GLOT_OPTION_SIZE, .value = "N", .initial = "0", .unit = "bytes",
      .help = "tokenize: whole documents of each language until so many bytes; 0: all"},
@@ -78,6 +79,11 @@ static glot_status print_json(const glot_cli *cli, const glot_backend *be, const
                                 "bytes_per_s", x->bytes, "peak_bytes_per_s", x->peak_bytes, "threads", be->n_threads, "isa", be->isa,
                                 "heap_calls", (json_int_t)r->heap_calls, "phases", phases_json(r));
     json_object_update(out, machine);
+    if (r->planned_bytes) {
+        json_object_set_new(out, "planned_memory_bytes", json_integer((json_int_t)r->planned_bytes));
+        json_object_set_new(out, "activation_bytes", json_integer((json_int_t)r->memory.workspace));
+        json_object_set_new(out, "peak_memory_bytes", json_integer((json_int_t)r->peak_bytes));
+    }
     json_decref(machine);
     return cli_json(out, err);
 }
@@ -89,6 +95,9 @@ static glot_status print_text(const glot_backend *be, const glot_bench_train_res
                         r->best_tokens_per_s, be->n_threads, be->isa));
     GLOT_TRY(cli_printf(err, "%.1f GFLOP/s of %.1f (%.0f %%), %.2f GFLOP a token; memory read %.1f GB/s at most\n", x->flops / 1e9,
                         x->peak_flops / 1e9, 100.0 * x->flops / x->peak_flops, r->flops_per_token / 1e9, x->peak_bytes / 1e9));
+    if (r->planned_bytes)
+        GLOT_TRY(cli_printf(err, "memory: %.0f MB planned, of them activations %.0f MB; %.0f MB at most\n", (double)r->planned_bytes / 1e6,
+                            (double)r->memory.workspace / 1e6, (double)r->peak_bytes / 1e6));
     for (int i = 0; i < GLOT_N_TIMED; i++)
         all += r->phases[i];
     for (int i = 0; i < GLOT_N_TIMED; i++)
@@ -105,6 +114,7 @@ static glot_bench_train_options options_of(const glot_args *a)
     o.batch = o.micro_batch = glot_args_int(a, "batch");
     o.length = glot_args_int(a, "length");
     o.steps = glot_args_int(a, "steps");
+    o.is_recomputed = glot_args_flag(a, "recompute");
     return o;
 }
 

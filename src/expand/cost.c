@@ -81,7 +81,11 @@ static double matrix_flops(const glot_model_config *c, const glot_param_id *id, 
 static void add_matrix(glot_cost *out, const glot_model_config *c, const glot_param_id *id, glot_trainable what, int64_t lowest)
 {
     out->flops_per_token += matrix_flops(c, id, what, lowest);
-    out->forward_flops_per_token += 2.0 * uses_of(c, id) * (double)elements_of(c, id);
+    double forward = 2.0 * uses_of(c, id) * (double)elements_of(c, id);
+    out->forward_flops_per_token += forward;
+    bool is_made_again = id->role != GLOT_ROLE_ROUTER && id->role != GLOT_ROLE_DOWN_PROJ; /* their results are kept */
+    if (is_made_again && id->layer >= lowest && id->layer >= 0 && id->layer < c->n_layers - 1)
+        out->recomputed_flops_per_token += forward;
 }
 
 static void add_attention(glot_cost *out, const glot_model_config *c, int64_t length, int64_t lowest)
@@ -93,6 +97,7 @@ static void add_attention(glot_cost *out, const glot_model_config *c, int64_t le
     double forward = 2.0 * pairs * 2.0 * (double)c->n_layers; /* scores, values */
     out->flops_per_token += forward + 2.0 * pairs * 5.0 * back; /* scores again, dP, dQ, dK, dV */
     out->forward_flops_per_token += forward;
+    out->recomputed_flops_per_token += forward / (double)c->n_layers * (lowest < 0 ? back - 1.0 : back);
 }
 
 glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_trainable what, int64_t length, glot_error *err)

@@ -11,6 +11,7 @@ typedef struct glot_cost {
     double flops_per_token;    /* multiplications and additions of the products of one training step: forward, gradients to inputs where anything
                                   trains below, gradients of trained weights; attention over half of `length` keys; experts evenly used */
     double forward_flops_per_token; /* those of the forward pass alone */
+    double recomputed_flops_per_token; /* what a step does twice with `recompute` (glot_model_recompute) */
 } glot_cost;
 
 /* config: the expanded model's (n_experts, top_k set). */

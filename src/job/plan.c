@@ -101,7 +101,7 @@ static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const 
     GLOT_TRY(glot_trainer_measure(&out->memory, shadow, &settings, err));
     out->tokens = (uint64_t)(out->steps * settings.batch * settings.length);
     out->n_trained = cost.n_trained;
-    out->flops_per_token = cost.flops_per_token;
+    out->flops_per_token = cost.flops_per_token + (settings.is_recomputed ? cost.recomputed_flops_per_token : 0.0);
     out->memory.gradients = (size_t)cost.n_trained * glot_dtype_block_bytes(shadow->be->real);
     out->memory.moments = 2 * out->memory.gradients;
     return GLOT_OK;

@@ -68,7 +68,8 @@ glot_train_settings glot_recipe_settings(const glot_recipe *r, glot_phase phase)
                                      is_review && s->lpr_form == 1 ? GLOT_LPR_RELEASED : GLOT_LPR_PAPER,
                                  .is_lpr_original_only = r->grow.lpr_groups == GLOT_RECIPE_LPR_ORIGINAL,
                                  .gate_coef = is_review ? r->gate.coef : 0.0,
-                                 .is_cross_document = s->cross_document_attention};
+                                 .is_cross_document = s->cross_document_attention,
+                                 .is_recomputed = s->recompute};
 }
 
 static size_t count_group(const glot_recipe *r, int group, double *weight)
@@ -108,12 +109,6 @@ static glot_status not_there(const glot_recipe_reader *p, glot_recipe_place plac
 static glot_status check_features(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
-    if (r->train.recompute)
-        return not_there(p, KEY("train", "recompute"), "recomputation",
-                         "a smaller micro_batch needs less memory, too", err);
-    if (r->review.recompute)
-        return not_there(p, KEY("review", "recompute"), "recomputation",
-                         "a smaller micro_batch needs less memory, too", err);
     if (r->device == GLOT_RECIPE_CUDA)
         return not_there(p, KEY("", "device"), "cuda", "cpu is there", err);
     return GLOT_OK;

@@ -169,12 +169,15 @@ static void attention_backward(const glot_model *m, glot_workspace *ws, int64_t 
 
 void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings)
 {
-    GLOT_ASSERT(ws->mode == GLOT_WORKSPACE_TRAIN);
+    GLOT_ASSERT(ws->mode != GLOT_WORKSPACE_INFER);
     int64_t lowest = lowest_trained_layer(m);
     ws->be->zero(ws->be, &ws->losses);
     head_backward(m, ws, settings->ce_scale);
     for (int64_t l = m->config.n_layers - 1; l >= 0 && l >= lowest; l--) {
         glot_acts_view a = glot_view_acts(ws, l);
+        bool is_forward_there = ws->mode == GLOT_WORKSPACE_TRAIN || l == m->config.n_layers - 1; /* the last one ran last */
+        if (!is_forward_there)
+            glot_model_recompute(m, ws, l);
         bool is_lower_needed = l > lowest, is_attention_needed = is_lower_needed || attention_trains(&m->layers[l]);
         ffn_backward(m, ws, l, &a, settings, is_attention_needed);
         if (is_attention_needed)

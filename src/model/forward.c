@@ -7,8 +7,8 @@
  *                    x = x + moe(rms_norm(x))
  *     normed = rms_norm(x)        logits = normed lm_head^T, a few rows at a time
  *
- * In training every layer keeps what its backward pass needs (glot_layer_acts); in inference one set serves all layers and the residual
- * stream is updated in place.
+ * In training every layer keeps what its backward pass needs (glot_layer_acts), all of it or what the rest can be made from again; in
+ * inference one set serves all layers and the residual stream is updated in place.
  */
 #include "model/model.h"
 #include "model/view.h"
@@ -67,6 +67,11 @@ static void attention_forward(const glot_model *m, glot_workspace *ws, int64_t l
     glot_op_add(ws->be, &a->middle, &a->input, &branch);
 }
 
+static void normed_ffn_input(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a)
+{
+    glot_op_rms_norm(ws->be, &a->ffn_in, &a->middle, &m->layers[l].ffn_norm->weight, m->config.rms_norm_eps);
+}
+
 /* output [T, h] = middle + moe of the normed middle. */
 static void ffn_forward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a, const glot_tensor *output)
 {
@@ -74,7 +79,7 @@ static void ffn_forward(const glot_model *m, glot_workspace *ws, int64_t l, cons
     glot_tensor branch = glot_view_rows(&ws->branch, ws);
     glot_paths_view paths;
     glot_view_paths(&paths, ws, l);
-    glot_op_rms_norm(ws->be, &a->ffn_in, &a->middle, &layer->ffn_norm->weight, m->config.rms_norm_eps);
+    normed_ffn_input(m, ws, l, a);
     glot_moe_forward(ws->be, &branch, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, &paths.paths);
     glot_op_add(ws->be, output, &a->middle, &branch);
 }
@@ -94,6 +99,15 @@ void glot_model_forward(const glot_model *m, glot_workspace *ws, glot_kv_cache *
     }
     glot_tensor output = glot_view_rows(&ws->output, ws), normed = glot_view_rows(&ws->normed, ws);
     glot_op_rms_norm(ws->be, &normed, &output, &m->final_norm->weight, m->config.rms_norm_eps);
+}
+
+void glot_model_recompute(const glot_model *m, glot_workspace *ws, int64_t l)
+{
+    GLOT_ASSERT(ws->mode == GLOT_WORKSPACE_RECOMPUTE);
+    glot_acts_view a = glot_view_acts(ws, l);
+    attention_forward(m, ws, l, &a, NULL);
+    normed_ffn_input(m, ws, l, &a);
+    glot_moe_recompute(ws->be, &a.ffn_in, &m->layers[l].moe, a.moe, &ws->moe_scratch);
 }
 
 /* logits of rows [first, first + n) of the batch. */

@@ -175,9 +175,14 @@ typedef struct glot_kv_cache {
 glot_status glot_kv_cache_create(glot_kv_cache **out, const glot_model *m, int64_t capacity, glot_error *err);
 void glot_kv_cache_free(glot_kv_cache *c);
 
-typedef enum glot_workspace_mode { GLOT_WORKSPACE_INFER, GLOT_WORKSPACE_TRAIN } glot_workspace_mode;
+/* RECOMPUTE trains as TRAIN does, with the same bits, in less memory: see glot_layer_acts. */
+typedef enum glot_workspace_mode {
+    GLOT_WORKSPACE_INFER, GLOT_WORKSPACE_TRAIN, GLOT_WORKSPACE_RECOMPUTE
+} glot_workspace_mode;
 
-/* What one layer's forward pass leaves behind. Training keeps it for every layer, inference one for all. */
+/* What one layer's forward pass leaves behind. Training keeps it for every layer, inference one for all. RECOMPUTE
+ * keeps `input` and, of moe, all but gate and up for every layer; what else there is has one place for all layers and
+ * is made again before a layer's backward pass. */
 typedef struct glot_layer_acts {
     glot_tensor input;            /* [T, h] the residual stream that came in */
     glot_tensor attn_in;          /* [T, h] normed */
@@ -200,7 +205,7 @@ typedef struct glot_workspace {
     glot_workspace_mode mode;
     int64_t max_tokens, max_segments, head_rows; /* head_rows: rows of logits at a time */
     glot_pool pool;
-    glot_layer_acts *acts;        /* [n_layers] (train) or [1] */
+    glot_layer_acts *acts;        /* [n_layers], in inference [1] */
     glot_moe_scratch moe_scratch;
     glot_lora_scratch lora_scratch;
     glot_tensor branch;           /* [T, h] what attention or FFN adds */
@@ -239,6 +244,8 @@ glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *batch, glo
 
 /* Runs every layer and the final norm; `cache` (or NULL) gets the new keys and values at a segment's end. */
 void glot_model_forward(const glot_model *m, glot_workspace *ws, glot_kv_cache *cache);
+/* In mode RECOMPUTE, after forward: layer l's activations again, in place of another layer's. */
+void glot_model_recompute(const glot_model *m, glot_workspace *ws, int64_t l);
 /* After forward: -log p of each row's target (0 where none) into host memory [n_tokens] float. */
 void glot_model_nll(const glot_model *m, glot_workspace *ws, float *nll);
 /* After forward: log p of every vocabulary entry for rows [first, first + n), n <= ws->head_rows, into
@@ -257,7 +264,7 @@ typedef struct glot_loss_settings {
     bool is_lpr_original_only; /* lpr_groups: original */
     double gate_scale;      /* coef / (tokens of the step * gated layers); 0: off */
 } glot_loss_settings;
-/* After forward (train mode): loss values into ws->losses (CE, LPR, GATE as sums over tokens, BALANCE as sum over
+/* After forward (not in mode INFER): loss values into ws->losses (CE, LPR, GATE as sums over tokens, BALANCE as sum over
  * layers), gradients += into every trainable parameter. Nothing is propagated below the first layer that
  * trains. */
 void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings);

@@ -26,15 +26,22 @@ static int max_experts(const glot_model_config *c)
     return most;
 }
 
-static void plan_layer(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts,
-                       bool has_gate)
+/* What every layer keeps in training. */
+static void plan_kept(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts,
+                      bool has_gate)
+{
+    memset(a, 0, sizeof *a);
+    a->input = taken(pool, glot_tensor_2d(pool->be->real, n_tokens, c->hidden_size));
+    glot_moe_acts_plan(&a->moe, pool, n_tokens, n_experts, c->top_k, c->hidden_size, has_gate);
+}
+
+/* What can be made again from that. */
+static void plan_recomputed(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts)
 {
     glot_dtype real = pool->be->real;
     glot_tensor hidden = glot_tensor_2d(real, n_tokens, c->hidden_size);
     glot_tensor heads = glot_tensor_3d(real, n_tokens, c->n_heads, c->head_dim);
     glot_tensor kv_heads = glot_tensor_3d(real, n_tokens, c->n_kv_heads, c->head_dim);
-    memset(a, 0, sizeof *a);
-    a->input = taken(pool, hidden);
     a->attn_in = taken(pool, hidden);
     a->q = taken(pool, heads);
     a->k = taken(pool, kv_heads);
@@ -46,8 +53,20 @@ static void plan_layer(glot_layer_acts *a, glot_pool *pool, const glot_model_con
     a->attn_out = taken(pool, heads);
     a->middle = taken(pool, hidden);
     a->ffn_in = taken(pool, hidden);
-    glot_moe_acts_plan(&a->moe, pool, n_tokens, n_experts, c->top_k, c->hidden_size, c->intermediate_size,
-                       has_gate);
+    glot_moe_recomputed_plan(&a->moe, pool, n_tokens, n_experts, c->top_k, c->intermediate_size);
+}
+
+/* Every layer's activations; in mode RECOMPUTE the last thing in the pool, since all layers' lie over each other. */
+static void plan_layers(glot_workspace *ws, glot_pool *pool, const glot_model_config *c, int64_t n_tokens)
+{
+    for (int64_t l = 0; l < c->n_layers; l++)
+        plan_kept(&ws->acts[l], pool, c, n_tokens, c->n_experts[l], glot_config_is_gated(c, l));
+    size_t mark = glot_pool_mark(pool);
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        if (ws->mode == GLOT_WORKSPACE_RECOMPUTE)
+            glot_pool_return(pool, mark);
+        plan_recomputed(&ws->acts[l], pool, c, n_tokens, c->n_experts[l]);
+    }
 }
 
 static void plan_gradients(glot_workspace *ws, glot_pool *pool, const glot_model_config *c, int64_t n_tokens)
@@ -95,16 +114,15 @@ static void plan(glot_workspace *ws, glot_pool *pool, const sizes *s)
 {
     const glot_model_config *c = &ws->model->config;
     glot_tensor hidden = glot_tensor_2d(pool->be->real, s->n_tokens, c->hidden_size);
-    bool is_training = ws->mode == GLOT_WORKSPACE_TRAIN;
+    bool is_training = ws->mode != GLOT_WORKSPACE_INFER;
     plan_batch(ws, pool, c, s);
     ws->branch = taken(pool, hidden);
     if (is_training) {
-        for (int64_t l = 0; l < c->n_layers; l++)
-            plan_layer(&ws->acts[l], pool, c, s->n_tokens, c->n_experts[l], glot_config_is_gated(c, l));
         ws->output = taken(pool, hidden);
         plan_gradients(ws, pool, c, s->n_tokens);
     } else {
-        plan_layer(&ws->acts[0], pool, c, s->n_tokens, max_experts(c), c->gate.n_layers > 0);
+        plan_kept(&ws->acts[0], pool, c, s->n_tokens, max_experts(c), c->gate.n_layers > 0);
+        plan_recomputed(&ws->acts[0], pool, c, s->n_tokens, max_experts(c));
         ws->output = ws->acts[0].input; /* updated in place, layer after layer */
     }
     glot_moe_scratch_plan(&ws->moe_scratch, pool, s->n_tokens, max_experts(c), c->top_k, c->hidden_size,
@@ -112,6 +130,8 @@ static void plan(glot_workspace *ws, glot_pool *pool, const sizes *s)
     glot_lora_scratch_plan(&ws->lora_scratch, pool, s->n_tokens, ws->model->lora_rank, is_training);
     ws->moe_scratch.lora = ws->lora_scratch;
     plan_head(ws, pool, c, s);
+    if (is_training)
+        plan_layers(ws, pool, c, s->n_tokens);
 }
 
 static sizes sizes_of(int64_t max_tokens, int64_t n_positions, int64_t n_keys)
@@ -152,7 +172,7 @@ static glot_status start(glot_workspace **out, const glot_model *m, glot_workspa
     *ws = (glot_workspace){.model = m, .be = m->be, .mode = mode, .max_tokens = s->n_tokens,
                            .max_segments = s->n_segments, .head_rows = s->head_rows};
     *out = ws;
-    size_t n_acts = mode == GLOT_WORKSPACE_TRAIN ? (size_t)m->config.n_layers : 1;
+    size_t n_acts = mode == GLOT_WORKSPACE_INFER ? 1 : (size_t)m->config.n_layers;
     GLOT_TRY(glot_new(&ws->acts, n_acts, sizeof *ws->acts, "activations", err));
     return glot_new(&ws->host_segments, (size_t)s->n_segments * 4, sizeof *ws->host_segments, "segments", err);
 }
@@ -300,7 +320,7 @@ void glot_view_paths(glot_paths_view *v, const glot_workspace *ws, int64_t layer
 
 static glot_layer_acts *acts_of(glot_workspace *ws, int64_t layer)
 {
-    return &ws->acts[ws->mode == GLOT_WORKSPACE_TRAIN ? layer : 0];
+    return &ws->acts[ws->mode == GLOT_WORKSPACE_INFER ? 0 : layer];
 }
 
 glot_tensor glot_view_input(glot_workspace *ws, int64_t layer)

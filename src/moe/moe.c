@@ -70,12 +70,19 @@ static ffn_layers ffn_of(const glot_moe_weights *w)
                         .down = {.weight = w->down_proj[0], .d_weight = w->d_down_proj[0], .lora = w->down_lora}};
 }
 
-static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
-                        const glot_moe_scratch *scratch)
+static void ffn_inner(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
+                      const glot_moe_scratch *scratch)
 {
     ffn_layers layers = ffn_of(w);
     glot_linear_forward(be, &v->gate, x, &layers.gate, &scratch->lora);
     glot_linear_forward(be, &v->up, x, &layers.up, &scratch->lora);
+}
+
+static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
+                        const glot_moe_scratch *scratch)
+{
+    ffn_layers layers = ffn_of(w);
+    ffn_inner(be, x, w, v, scratch);
     glot_op_swiglu(be, &v->hidden, &v->gate, &v->up);
     glot_linear_forward(be, y, &v->hidden, &layers.down, &scratch->lora);
 }
@@ -132,6 +139,12 @@ static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights
     glot_op_dispatch(be, &v->plan, &v->ids);
 }
 
+static void experts_inner(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v)
+{
+    glot_op_grouped_linear(be, &v->gate, x, w->gate_proj, &v->plan, true);
+    glot_op_grouped_linear(be, &v->up, x, w->up_proj, &v->plan, true);
+}
+
 void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w,
                       glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths)
 {
@@ -141,11 +154,20 @@ void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor 
         return;
     }
     route(be, x, w, &v, acts, scratch, paths);
-    glot_op_grouped_linear(be, &v.gate, x, w->gate_proj, &v.plan, true);
-    glot_op_grouped_linear(be, &v.up, x, w->up_proj, &v.plan, true);
+    experts_inner(be, x, w, &v);
     glot_op_swiglu(be, &v.hidden, &v.gate, &v.up);
     glot_op_grouped_linear(be, &v.rows, &v.hidden, w->down_proj, &v.plan, false);
     glot_op_moe_combine(be, y, &v.rows, &v.weights, &v.plan);
+}
+
+void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, glot_moe_acts *acts,
+                        glot_moe_scratch *scratch)
+{
+    layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
+    if (w->n_experts == 1)
+        ffn_inner(be, x, w, &v, scratch);
+    else
+        experts_inner(be, x, w, &v);
 }
 
 static bool any_trained(const glot_moe_weights *w)

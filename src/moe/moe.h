@@ -82,15 +82,22 @@ typedef struct glot_router_losses {
 } glot_router_losses;
 
 /* Places a layer's activations, or the scratch for the largest layer, for at most T tokens. is_training: the
- * backward pass will follow; has_gate: it, or some layer, has a language gate. */
+ * backward pass will follow; has_gate: it, or some layer, has a language gate. acts_plan leaves out the large ones
+ * that glot_moe_recompute can make again, gate and up: these recomputed_plan places, after it. */
 void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
-                        int64_t hidden, int64_t ffn, bool has_gate);
+                        int64_t hidden, bool has_gate);
+void glot_moe_recomputed_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
+                              int64_t ffn);
 void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts,
                            int max_top_k, int64_t hidden, int64_t ffn, bool is_training, bool has_gate);
 
 /* y [T, h] = the layer of x [T, h], the normed hidden states. */
 void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w,
                       glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths);
+
+/* Makes gate and up again as the forward pass did, from what else it left. */
+void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, glot_moe_acts *acts,
+                        glot_moe_scratch *scratch);
 
 /* dx [T, h] = gradient of x; weight gradients += . `is_dx_needed` false: nothing trains below, dx is not
  * written. losses may be NULL. `paths` as the forward pass had it, documents without slots. */

@@ -20,13 +20,11 @@ static void dispatch_plan(glot_dispatch *plan, glot_pool *pool, int64_t n_tokens
 }
 
 void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k, int64_t hidden,
-                        int64_t ffn, bool has_gate)
+                        bool has_gate)
 {
     glot_dtype real = pool->be->real;
     int k = top_k < n_experts ? top_k : n_experts;
     memset(acts, 0, sizeof *acts);
-    acts->gate = taken(pool, glot_tensor_2d(real, n_tokens * k, ffn));
-    acts->up = taken(pool, glot_tensor_2d(real, n_tokens * k, ffn));
     if (n_experts == 1)
         return;
     acts->router_logits = taken(pool, glot_tensor_2d(real, n_tokens, n_experts));
@@ -37,6 +35,14 @@ void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, 
     dispatch_plan(&acts->plan, pool, n_tokens, n_experts, k);
     if (has_gate)
         acts->language_logits = taken(pool, glot_tensor_2d(real, n_tokens, 2));
+}
+
+void glot_moe_recomputed_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
+                              int64_t ffn)
+{
+    int k = top_k < n_experts ? top_k : n_experts;
+    acts->gate = taken(pool, glot_tensor_2d(pool->be->real, n_tokens * k, ffn));
+    acts->up = taken(pool, glot_tensor_2d(pool->be->real, n_tokens * k, ffn));
 }
 
 void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts, int max_top_k,

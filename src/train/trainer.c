@@ -55,6 +55,11 @@ static glot_status make_moments(glot_trainer *t, glot_error *err)
     return GLOT_OK;
 }
 
+static glot_workspace_mode mode_of(const glot_train_settings *s)
+{
+    return s->is_recomputed ? GLOT_WORKSPACE_RECOMPUTE : GLOT_WORKSPACE_TRAIN;
+}
+
 static void next_of_mix(void *user, glot_block *block)
 {
     glot_mix_next(user, block);
@@ -78,7 +83,7 @@ glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix 
     GLOT_TRY_OUT(make_moments(t, err));
     GLOT_TRY_OUT(glot_step_data_create(&t->data, settings, err));
     t->data->is_block_whole = model->config.gate.is_sequence_sum;
-    GLOT_TRY_OUT(glot_workspace_create(&t->ws, model, GLOT_WORKSPACE_TRAIN, settings->micro_batch * settings->length,
+    GLOT_TRY_OUT(glot_workspace_create(&t->ws, model, mode_of(settings), settings->micro_batch * settings->length,
                                        settings->length, settings->length, err));
 out:
     if (status == GLOT_OK)
@@ -107,6 +112,6 @@ glot_status glot_trainer_measure(glot_train_memory *memory, const glot_model *mo
     *memory = (glot_train_memory){.host = glot_step_data_bytes(s)};
     memory->gradients = glot_model_trained_bytes(model);
     memory->moments = 2 * memory->gradients;
-    return glot_workspace_measure(&memory->workspace, model, GLOT_WORKSPACE_TRAIN, s->micro_batch * s->length, s->length,
+    return glot_workspace_measure(&memory->workspace, model, mode_of(s), s->micro_batch * s->length, s->length,
                                   s->length, err);
 }

@@ -119,6 +119,7 @@ static void test_settings_agree(void **state)
         assert_int_equal(a.lpr_form, b.lpr_form);
         assert_int_equal(a.is_balance_released, b.is_balance_released);
         assert_int_equal(a.is_cross_document, b.is_cross_document);
+        assert_int_equal(a.is_recomputed, b.is_recomputed);
         assert_int_equal(a.steps, phase ? 8 : 30);
     }
     glot_recipe_free(r);
@@ -350,9 +351,6 @@ static void test_features_refused(void **state)
     static const struct {
         const char *text, *sentence;
     } rows[] = {
-        {HEAD LANGS "train: {tokens: 5, recompute: true}\n",
-         "'r.yaml' line 6: key 'train.recompute' asks for recomputation, which glot 0.1.0 does not have; a "
-         "smaller micro_batch needs less memory, too"},
         {SMALL "device: cuda\n",
          "'r.yaml' line 7: key 'device' asks for cuda, which glot 0.1.0 does not have; cpu is there"},
     };
@@ -367,6 +365,15 @@ static void test_features_refused(void **state)
     glot_recipe_free(
         parse(SMALL "gate: {layers: 0}\nexact: {mode: none}\neval: {tasks: []}\ngrow: {router_init: fresh}\n"
                     "device: cpu\ndtype: float32\nreview: {recompute: false}\n"));
+}
+
+static void test_recompute(void **state)
+{
+    (void)state;
+    glot_recipe *r = parse(HEAD LANGS "train: {tokens: 5, recompute: true}\nreview: {recompute: false}\n");
+    assert_true(glot_recipe_settings(r, GLOT_PHASE_TRAIN).is_recomputed);
+    assert_false(glot_recipe_settings(r, GLOT_PHASE_REVIEW).is_recomputed);
+    glot_recipe_free(r);
 }
 
 /* What follows from other keys. */
@@ -776,7 +783,7 @@ int main(void)
         cmocka_unit_test(test_values),           cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_settings_agree),   cmocka_unit_test(test_units),
         cmocka_unit_test(test_amounts),          cmocka_unit_test(test_sentences),
-        cmocka_unit_test(test_unknown_format),
+        cmocka_unit_test(test_unknown_format),   cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_features_refused), cmocka_unit_test(test_resolved),
         cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_files),
         cmocka_unit_test(test_tasks),            cmocka_unit_test(test_tasks_refused),

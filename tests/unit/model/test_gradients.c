@@ -67,7 +67,7 @@ static void spread_weights(fixture *f)
     }
 }
 
-static void setup(fixture *f, const glot_model_config *c, bool (*is_trainable)(const glot_param *))
+static void setup_in(fixture *f, const glot_model_config *c, bool (*is_trainable)(const glot_param *), glot_workspace_mode mode)
 {
     glot_error err = {0};
     if (glot_ref_backend_create(&f->be, GLOT_F64, &err) != GLOT_OK || glot_model_create_random(&f->m, f->be, c, 5, &err) != GLOT_OK)
@@ -80,9 +80,14 @@ static void setup(fixture *f, const glot_model_config *c, bool (*is_trainable)(c
     if (glot_model_allocate_grads(f->m, &err) != GLOT_OK || glot_model_link(f->m, &err) != GLOT_OK)
         fail_msg("%s", err.message);
     spread_weights(f);
-    if (glot_workspace_create(&f->ws, f->m, GLOT_WORKSPACE_TRAIN, N_TOKENS, 16, 16, &err) != GLOT_OK)
+    if (glot_workspace_create(&f->ws, f->m, mode, N_TOKENS, 16, 16, &err) != GLOT_OK)
         fail_msg("%s", err.message);
     f->settings = (glot_loss_settings){.ce_scale = 1.0 / 9, .balance_scale = 0.05, .lpr_scale = 0.02, .gate_scale = 0.03};
+}
+
+static void setup(fixture *f, const glot_model_config *c, bool (*is_trainable)(const glot_param *))
+{
+    setup_in(f, c, is_trainable, GLOT_WORKSPACE_TRAIN);
 }
 
 static void teardown(fixture *f)
@@ -269,16 +274,13 @@ static bool new_experts(const glot_param *p)
     return p->role == GLOT_ROLE_ROUTER || p->expert > 0;
 }
 
-/* Freezing the rest must not change the gradients of what trains, and what is frozen must have none. */
-static void check_frozen(const glot_model_config *c, int64_t lora_rank, bool (*is_trainable)(const glot_param *))
+/* One step of both: the same loss, and the gradients that `some` has are those of `all`. */
+static void check_same_gradients(fixture *some, fixture *all)
 {
-    fixture all = {.lora_rank = lora_rank}, some = all;
-    setup(&all, c, everything);
-    setup(&some, c, is_trainable);
-    double loss_all = run(&all), loss_some = run(&some);
+    double loss_all = run(all), loss_some = run(some);
     assert_true(loss_all == loss_some);
-    for (size_t i = 0; i < some.m->n_params + some.m->n_adapters; i++) {
-        glot_param *p = param_at(some.m, i), *q = param_at(all.m, i);
+    for (size_t i = 0; i < some->m->n_params + some->m->n_adapters; i++) {
+        glot_param *p = param_at(some->m, i), *q = param_at(all->m, i);
         assert_string_equal(p->name, q->name);
         if (!p->is_trainable) {
             assert_null(p->grad.addr);
@@ -286,14 +288,23 @@ static void check_frozen(const glot_model_config *c, int64_t lora_rank, bool (*i
         }
         size_t bytes = glot_tensor_bytes(&p->grad);
         double *a = malloc(bytes), *b = malloc(bytes);
-        some.be->download(some.be, a, &p->grad);
-        all.be->download(all.be, b, &q->grad);
+        some->be->download(some->be, a, &p->grad);
+        all->be->download(all->be, b, &q->grad);
         assert_memory_equal(a, b, bytes);
         free(a);
         free(b);
     }
-    teardown(&all);
-    teardown(&some);
+    teardown(all);
+    teardown(some);
+}
+
+/* Freezing the rest must not change the gradients of what trains, and what is frozen must have none. */
+static void check_frozen(const glot_model_config *c, int64_t lora_rank, bool (*is_trainable)(const glot_param *))
+{
+    fixture all = {.lora_rank = lora_rank}, some = all;
+    setup(&all, c, everything);
+    setup(&some, c, is_trainable);
+    check_same_gradients(&some, &all);
 }
 
 static void test_frozen_changes_nothing(void **state)
@@ -307,10 +318,26 @@ static void test_frozen_changes_nothing(void **state)
     check_frozen(&dense, 3, nothing);
 }
 
+/* Activations that are made again are the ones that were there: with biases or norms per head, with gates, with layers
+ * of one expert and of several, with adapters. */
+static void test_recomputed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        glot_model_config c = i == 4 ? dense_config(true) : tiny_config(i % 2, !(i % 2));
+        if (i == 2 || i == 3)
+            c.gate = (glot_gate_config){.n_layers = 2, .layers = {1, 2}};
+        fixture kept = {.lora_rank = i == 4 ? 2 : 0}, again = kept;
+        setup(&kept, &c, i == 3 ? new_experts : everything);
+        setup_in(&again, &c, i == 3 ? new_experts : everything, GLOT_WORKSPACE_RECOMPUTE);
+        check_same_gradients(&again, &kept);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_parameter), cmocka_unit_test(test_released_forms), cmocka_unit_test(test_gates),
                                        cmocka_unit_test(test_group_lpr), cmocka_unit_test(test_lora),
-                                       cmocka_unit_test(test_frozen_changes_nothing)};
+                                       cmocka_unit_test(test_frozen_changes_nothing), cmocka_unit_test(test_recomputed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static glot_trainable trainable_of(glot_phase phase)
 }
 
 /* Four steps; the model's weights then. */
-static run_result run_steps(glot_model *m, glot_phase phase, int64_t micro_batch)
+static run_result run_steps(glot_model *m, glot_phase phase, int64_t micro_batch, bool is_recomputed)
 {
     static const int32_t groups[2] = {0, 1};
     glot_error err = {0};
@@ -38,6 +38,7 @@ static run_result run_steps(glot_model *m, glot_phase phase, int64_t micro_batch
     run_result r = {0};
     glot_train_settings s = tiny_settings(phase);
     s.micro_batch = micro_batch;
+    s.is_recomputed = is_recomputed;
     tiny_text text = {glot_rng_seed(5, 6), TINY_LENGTH};
     OK(glot_model_sha256(r.frozen_before, m, true, &err));
     OK(glot_trainer_create(&t, m, NULL, groups, 2, &s, &err));
@@ -56,16 +57,21 @@ static run_result run_steps(glot_model *m, glot_phase phase, int64_t micro_batch
     return r;
 }
 
-static run_result train(glot_phase phase, int threads, const char *isa, int64_t micro_batch)
+static run_result train_as(glot_phase phase, int threads, const char *isa, int64_t micro_batch, bool is_recomputed)
 {
     glot_error err = {0};
     glot_backend *be = NULL;
     OK(glot_cpu_backend_create(&be, threads, isa, &err));
     glot_model *m = tiny_expanded(be, layerwise, trainable_of(phase));
-    run_result r = run_steps(m, phase, micro_batch);
+    run_result r = run_steps(m, phase, micro_batch, is_recomputed);
     glot_model_close(m);
     glot_backend_close(be);
     return r;
+}
+
+static run_result train(glot_phase phase, int threads, const char *isa, int64_t micro_batch)
+{
+    return train_as(phase, threads, isa, micro_batch, false);
 }
 
 static glot_model *tiny_adapted(glot_backend *be)
@@ -86,7 +92,7 @@ static run_result train_lora(int threads, const char *isa, glot_dtype products)
     OK(glot_cpu_backend_create(&be, threads, isa, &err));
     be->products = products;
     glot_model *m = tiny_adapted(be);
-    run_result r = run_steps(m, GLOT_PHASE_TRAIN, 4);
+    run_result r = run_steps(m, GLOT_PHASE_TRAIN, 4, false);
     glot_model_close(m);
     glot_backend_close(be);
     return r;
@@ -200,6 +206,39 @@ static void test_micro_batches(void **state)
     assert_true(fabs(whole.last.lpr - parts.last.lpr) <= 1e-4 * whole.last.lpr);
     free(whole.weights);
     free(parts.weights);
+}
+
+static void test_recompute_same_bits(void **state)
+{
+    (void)state;
+    for (int phase = 0; phase < 2; phase++) {
+        run_result kept = train((glot_phase)phase, 2, NULL, 3), again = train_as((glot_phase)phase, 2, NULL, 3, true);
+        assert_same_run(&kept, &again);
+        free(kept.weights);
+        free(again.weights);
+    }
+}
+
+/* Of the workspace of SmolLM2's shape, and of one whose layers differ. */
+static void test_recompute_memory(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    glot_backend *be = NULL;
+    OK(glot_cpu_backend_create(&be, 1, NULL, &err));
+    glot_model m = {.be = be, .config = tiny_dense_config()};
+    glot_model_config *c = &m.config;
+    c->hidden_size = 576, c->intermediate_size = 1536, c->n_layers = 30, c->n_heads = 9, c->n_kv_heads = 3, c->head_dim = 64;
+    c->vocab_size = 49152, c->context_length = 2048, c->top_k = 2;
+    for (int even = 0; even < 2; even++) {
+        for (int64_t l = 0; l < c->n_layers; l++)
+            c->n_experts[l] = even || l % 3 == 0 ? 4 : 1;
+        size_t kept, again;
+        OK(glot_workspace_measure(&kept, &m, GLOT_WORKSPACE_TRAIN, 1024, 256, 256, &err));
+        OK(glot_workspace_measure(&again, &m, GLOT_WORKSPACE_RECOMPUTE, 1024, 256, 256, &err));
+        assert_true(2 * again <= kept);
+    }
+    glot_backend_close(be);
 }
 
 typedef struct fault {
@@ -349,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_infinity_is_refused),
         cmocka_unit_test(test_empty_blocks),     cmocka_unit_test(test_review_without_old_text),
         cmocka_unit_test(test_schedules),        cmocka_unit_test(test_lora_same_bits),
-        cmocka_unit_test(test_lora_memory)};
+        cmocka_unit_test(test_lora_memory),      cmocka_unit_test(test_recompute_same_bits),
+        cmocka_unit_test(test_recompute_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
