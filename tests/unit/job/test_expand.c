@@ -39,6 +39,26 @@ static const json_t *task_of(const json_t *results, const char *when, const char
     return json_object_get(json_object_get(json_object_get(results, when), "tasks"), name);
 }
 
+/* Layers of 3, 1 and 2 experts: shares that sum to 1, their entropy, and a probability of the original. */
+static void expect_routing(const json_t *routing)
+{
+    static const char *const languages[] = {"en", "el", "tr"};
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *entry = json_object_get(routing, languages[i]);
+        for (size_t l = 0; l < 3; l++) {
+            const json_t *shares = json_array_get(json_object_get(entry, "expert_share"), l);
+            double sum = 0.0, entropy = 0.0, p = json_number_value(json_array_get(json_object_get(entry, "p_original"), l));
+            for (size_t e = 0; e < json_array_size(shares); e++) {
+                double share = json_number_value(json_array_get(shares, e));
+                sum += share;
+                entropy -= share > 0.0 ? share * log2(share) : 0.0;
+            }
+            assert_true(fabs(sum - 1.0) <= 1e-12 && p > 0.0 && p <= 1.0 + 1e-6);
+            assert_true(fabs(json_number_value(json_array_get(json_object_get(entry, "entropy"), l)) - entropy) <= 1e-12);
+        }
+    }
+}
+
 /* Both tasks every time. */
 static void expect_tasks(const json_t *results)
 {
@@ -92,6 +112,10 @@ static void test_whole(void **state)
     assert_true(bits[1][0] != bits[0][0] && bits[2][0] == bits[0][0]); /* the old one left the exact path never */
     expect_exact(results, bits);
     expect_tasks(results);
+    expect_routing(json_object_get(results, "routing_before_review"));
+    expect_routing(json_object_get(results, "routing"));
+    const json_t *en = json_array_get(json_object_get(results, "languages"), 0);
+    assert_true(json_real_value(json_object_get(en, "tokens_per_byte")) == 1.0); /* a tokenizer of bytes */
     const json_t *frozen = json_object_get(results, "frozen_sha256");
     assert_int_equal(strlen(json_string_value(json_object_get(frozen, "before"))), 64);
     assert_string_equal(json_string_value(json_object_get(frozen, "before")),
