@@ -11,21 +11,23 @@
 typedef struct task_run {
     const glot_cli *cli;
     const glot_template *template; /* of all of them */
-    const char *name;      /* of the task under way */
+    const char *name;              /* of the task under way */
     glot_progress progress;
-    glot_str *samples;     /* lines for --samples; NULL: not asked for */
+    glot_str *samples; /* lines for --samples; NULL: not asked for */
 } task_run;
 
-static json_t *sample_json(const task_run *run, const glot_item *item, const double *loglikelihoods, size_t picked)
+static json_t *sample_json(const task_run *run, const glot_item *item, const double *loglikelihoods,
+                           size_t picked)
 {
     json_t *sums = json_array();
     for (size_t i = 0; i < glot_item_n_choices(item); i++)
         json_array_append_new(sums, json_real(loglikelihoods[i]));
-    return json_pack("{s:s, s:O, s:o, s:I, s:I}", "task", run->name, "id", item->id, "loglikelihoods", sums, "picked",
-                     (json_int_t)picked, "gold", (json_int_t)item->gold);
+    return json_pack("{s:s, s:O, s:o, s:I, s:I}", "task", run->name, "id", item->id, "loglikelihoods", sums,
+                     "picked", (json_int_t)picked, "gold", (json_int_t)item->gold);
 }
 
-static glot_status on_item(void *user, const glot_item *item, const double *loglikelihoods, size_t picked, glot_error *err)
+static glot_status on_item(void *user, const glot_item *item, const double *loglikelihoods, size_t picked,
+                           glot_error *err)
 {
     task_run *run = user;
     glot_progress_add(&run->progress, 1, 1.0, cli_now());
@@ -38,19 +40,24 @@ static glot_status on_item(void *user, const glot_item *item, const double *logl
         glot_str_printf(run->samples, "%s\n", line);
     json_decref(sample);
     free(line);
-    return line ? glot_str_check(run->samples, "samples", err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for samples");
+    return line ? glot_str_check(run->samples, "samples", err)
+                : GLOT_FAIL(err, GLOT_NOMEM, "no memory for samples");
 }
 
-static glot_status score_task(task_run *run, const cli_model *m, const char *path, const glot_items *examples, json_t *out,
-                              glot_error *err)
+static glot_status score_task(task_run *run, const cli_model *m, const char *path, const glot_items *examples,
+                              json_t *out, glot_error *err)
 {
     const glot_cli *cli = run->cli;
     glot_items items = {0};
     glot_choice_score s;
     GLOT_TRY(glot_items_read(&items, path, run->template, (size_t)glot_args_int(cli->args, "limit"), err));
     run->progress = glot_progress_begin(run->name, "items/s", 0, items.n, cli_now());
-    glot_choice_options options = {.examples = examples, .shots = (size_t)glot_args_int(cli->args, "shots"), .exact = m->exact,
-                                   .cancel = cli->cancel, .on_item = on_item, .user = run};
+    glot_choice_options options = {.examples = examples,
+                                   .shots = (size_t)glot_args_int(cli->args, "shots"),
+                                   .exact = m->exact,
+                                   .cancel = cli->cancel,
+                                   .on_item = on_item,
+                                   .user = run};
     glot_status status = glot_multiple_choice(&s, m->model, m->tokenizer, &items, &options, err);
     glot_items_release(&items);
     GLOT_TRY(status);
@@ -59,21 +66,24 @@ static glot_status score_task(task_run *run, const cli_model *m, const char *pat
         return GLOT_OK;
     if (json_object_size(out) == 1)
         GLOT_TRY(cli_printf(err, "%-20s %8s %8s %8s %8s\n", "task", "acc", "stderr", "acc_norm", "items"));
-    return cli_printf(err, "%-20s %8.4f %8.4f %8.4f %8" PRIu64 "\n", run->name, s.acc, s.acc_stderr, s.acc_norm, s.items);
+    return cli_printf(err, "%-20s %8.4f %8.4f %8.4f %8" PRIu64 "\n", run->name, s.acc, s.acc_stderr,
+                      s.acc_norm, s.items);
 }
 
 /* Every task, or the first sentence about what is wrong. */
-static glot_status score_tasks(task_run *run, const cli_model *m, const char *const *paths, size_t n, const glot_items *examples,
-                               json_t *out, glot_error *err)
+static glot_status score_tasks(task_run *run, const cli_model *m, const char *const *paths, size_t n,
+                               const glot_items *examples, json_t *out, glot_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         char *name = glot_task_name(paths[i]);
         if (!name)
             return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a name");
         run->name = name;
-        glot_status status = json_object_get(out, name)
-                                 ? GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too", paths[i], name)
-                                 : score_task(run, m, paths[i], examples, out, err);
+        glot_status status =
+            json_object_get(out, name)
+                ? GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too",
+                            paths[i], name)
+                : score_task(run, m, paths[i], examples, out, err);
         glot_free(name);
         GLOT_TRY(status);
     }
@@ -83,7 +93,8 @@ static glot_status score_tasks(task_run *run, const cli_model *m, const char *co
 glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err)
 {
     size_t n;
-    const char *const *paths = glot_args_words(cli->args, "tasks", &n), *samples = glot_args_string(cli->args, "samples");
+    const char *const *paths = glot_args_words(cli->args, "tasks", &n),
+                      *samples = glot_args_string(cli->args, "samples");
     const char *from = glot_args_string(cli->args, "examples");
     int64_t shots = glot_args_int(cli->args, "shots");
     glot_str lines = {0};

@@ -25,7 +25,8 @@ static double resample(const glot_document_score *documents, size_t n, glot_rng 
     return bytes > 0.0 ? nll / log(2.0) / bytes : 0.0;
 }
 
-glot_status glot_bootstrap_bits_per_byte(glot_interval *out, const glot_document_score *documents, size_t n, glot_error *err)
+glot_status glot_bootstrap_bits_per_byte(glot_interval *out, const glot_document_score *documents, size_t n,
+                                         glot_error *err)
 {
     double *scores = NULL;
     *out = (glot_interval){(double)NAN, (double)NAN};

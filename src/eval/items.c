@@ -36,7 +36,8 @@ const char *glot_item_choice(const glot_item *item, size_t choice)
     return item->choices.items[item->choices.n > 1 ? choice : 0];
 }
 
-static glot_status read_id(glot_item *item, const glot_template_source *source, uint64_t number, glot_error *err)
+static glot_status read_id(glot_item *item, const glot_template_source *source, uint64_t number,
+                           glot_error *err)
 {
     json_t *id = source->element ? json_object_get(source->element, "id") : NULL;
     id = id ? id : json_object_get(source->line, "id");
@@ -46,18 +47,22 @@ static glot_status read_id(glot_item *item, const glot_template_source *source, 
     return item->id ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for an item");
 }
 
-static glot_status check_choices(const glot_item *item, const glot_template *t, const char *where, glot_error *err)
+static glot_status check_choices(const glot_item *item, const glot_template *t, const char *where,
+                                 glot_error *err)
 {
     size_t n = glot_item_n_choices(item);
     if (item->queries.n == 0)
         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': the list of queries is empty", where);
     if (item->queries.n != 1 && item->choices.n != 1)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': %zu queries and %zu choices, expected one choice for all queries", where, item->queries.n,
-                         item->choices.n);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT,
+                         "'%s': %zu queries and %zu choices, expected one choice for all queries", where,
+                         item->queries.n, item->choices.n);
     if (!t->gold && n != 1)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': a text to complete has %zu endings, expected 1", where, n);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': a text to complete has %zu endings, expected 1", where,
+                         n);
     if (t->gold && n < 2 && !t->each)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': an item has %zu choices, expected at least 2", where, n);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': an item has %zu choices, expected at least 2", where,
+                         n);
     for (size_t i = 0; i < item->choices.n; i++)
         if (!*item->choices.items[i])
             return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': choice %zu is empty", where, i);
@@ -70,7 +75,8 @@ static bool is_nothing_to_choose(const glot_item *item, const glot_template *t)
     return t->gold && glot_item_n_choices(item) < 2;
 }
 
-static glot_status read_item(glot_item *item, const glot_template_source *source, uint64_t number, const glot_template *t, glot_error *err)
+static glot_status read_item(glot_item *item, const glot_template_source *source, uint64_t number,
+                             const glot_template *t, glot_error *err)
 {
     GLOT_TRY(read_id(item, source, number, err));
     GLOT_TRY(glot_template_render(&item->queries, t->query, source, err));
@@ -79,11 +85,13 @@ static glot_status read_item(glot_item *item, const glot_template_source *source
     GLOT_TRY(check_choices(item, t, source->where, err));
     if (!t->gold || is_nothing_to_choose(item, t))
         return GLOT_OK;
-    return glot_template_gold(&item->gold, t, item->queries.n > 1 ? &item->queries : &item->choices, source, err);
+    return glot_template_gold(&item->gold, t, item->queries.n > 1 ? &item->queries : &item->choices, source,
+                              err);
 }
 
 /* An item of one source; one with nothing to choose between is left out where the template says so. */
-static glot_status add_item(glot_items *out, const glot_template_source *source, uint64_t number, const glot_template *t, glot_error *err)
+static glot_status add_item(glot_items *out, const glot_template_source *source, uint64_t number,
+                            const glot_template *t, glot_error *err)
 {
     glot_item item = {0};
     glot_status status = read_item(&item, source, number, t, err);
@@ -97,7 +105,8 @@ static glot_status add_item(glot_items *out, const glot_template_source *source,
     return status;
 }
 
-static glot_status add_line(glot_items *out, const json_t *line, const char *where, uint64_t number, const glot_template *t, glot_error *err)
+static glot_status add_line(glot_items *out, const json_t *line, const char *where, uint64_t number,
+                            const glot_template *t, glot_error *err)
 {
     glot_template_source source = {.line = line, .where = where};
     if (!json_is_object(line))
@@ -114,7 +123,8 @@ static glot_status add_line(glot_items *out, const json_t *line, const char *whe
     return GLOT_OK;
 }
 
-glot_status glot_items_add(glot_items *out, const char *line, size_t size, const char *path, uint64_t number, const glot_template *t, glot_error *err)
+glot_status glot_items_add(glot_items *out, const char *line, size_t size, const char *path, uint64_t number,
+                           const glot_template *t, glot_error *err)
 {
     json_t *o = NULL;
     glot_str where = {0};
@@ -135,7 +145,8 @@ static void keep_first(glot_items *items, size_t limit)
         release_item(&items->items[--items->n]);
 }
 
-glot_status glot_items_read(glot_items *out, const char *path, const glot_template *t, size_t limit, glot_error *err)
+glot_status glot_items_read(glot_items *out, const char *path, const glot_template *t, size_t limit,
+                            glot_error *err)
 {
     glot_lines *lines = NULL;
     const char *line = NULL;
@@ -143,8 +154,10 @@ glot_status glot_items_read(glot_items *out, const char *path, const glot_templa
     *out = (glot_items){0};
     GLOT_TRY(glot_lines_open(&lines, path, err));
     glot_status status = GLOT_OK;
-    while ((limit == 0 || out->n < limit) && (status = glot_lines_next(lines, &line, &size, err)) == GLOT_OK && line)
-        if (size > 0 && (status = glot_items_add(out, line, size, path, glot_lines_number(lines), t, err)) != GLOT_OK)
+    while ((limit == 0 || out->n < limit) &&
+           (status = glot_lines_next(lines, &line, &size, err)) == GLOT_OK && line)
+        if (size > 0 &&
+            (status = glot_items_add(out, line, size, path, glot_lines_number(lines), t, err)) != GLOT_OK)
             break;
     keep_first(out, limit);
     if (status == GLOT_OK && out->n == 0)

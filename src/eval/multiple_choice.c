@@ -1,4 +1,5 @@
-/* multiple_choice.c: texts of all choices of some items share a pass; their log p is summed over the choice's tokens. */
+/* multiple_choice.c: texts of all choices of some items share a pass; their log p is summed over the choice's
+ * tokens. */
 #include "eval/multiple_choice.h"
 #include "base/memory.h"
 #include "eval/ngrams.h"
@@ -16,14 +17,14 @@ typedef struct task {
     glot_session *session;
     glot_encoder *encoder;
     int64_t context, vocab;
-    int32_t start_id;       /* before a text without a query; -1: none */
-    int32_t bos_id;         /* in front of every text, as the tokenizer's own setting asks; -1: not */
+    int32_t start_id; /* before a text without a query; -1: none */
+    int32_t bos_id;   /* in front of every text, as the tokenizer's own setting asks; -1: not */
     glot_str text;
-    int32_t *ids;           /* texts one behind the other */
+    int32_t *ids; /* texts one behind the other */
     float *nll;
     size_t n_ids, ids_capacity, nll_capacity;
-    glot_sequence *texts;   /* of one item */
-    int64_t *first_scored;  /* [n] of each text */
+    glot_sequence *texts;  /* of one item */
+    int64_t *first_scored; /* [n] of each text */
     double *sums;
     size_t texts_capacity, first_capacity, sums_capacity;
     uint64_t n_right, n_right_norm;
@@ -49,7 +50,8 @@ static void write_query(task *t, const glot_item *item, size_t choice)
         used++;
     }
     glot_str_puts(text, glot_item_query(item, choice));
-    while (text->length > 0 && glot_is_split_space(glot_utf8_decode_before(text->data, text->length, &length)))
+    while (text->length > 0 &&
+           glot_is_split_space(glot_utf8_decode_before(text->data, text->length, &length)))
         text->length -= length;
 }
 
@@ -69,7 +71,8 @@ static glot_status append_ids(task *t, const char *text, size_t size, glot_error
 }
 
 /* The ids of query and choice, and where the choice begins among them. */
-static glot_status append_choice(task *t, const glot_item *item, size_t choice, int64_t *n, int64_t *first_scored, glot_error *err)
+static glot_status append_choice(task *t, const glot_item *item, size_t choice, int64_t *n,
+                                 int64_t *first_scored, glot_error *err)
 {
     size_t n_query = 0, first = t->n_ids;
     write_query(t, item, choice);
@@ -78,7 +81,9 @@ static glot_status append_choice(task *t, const glot_item *item, size_t choice, 
     GLOT_TRY(glot_str_check(&t->text, "an item", err));
     if (query_size == 0 && t->bos_id < 0) {
         if (t->start_id < 0)
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "an item has an empty query, and the model has neither BOS nor EOS to stand for it");
+            return GLOT_FAIL(
+                err, GLOT_BAD_VALUE,
+                "an item has an empty query, and the model has neither BOS nor EOS to stand for it");
         GLOT_TRY(glot_grow(&t->ids, &t->ids_capacity, t->n_ids + 1, sizeof *t->ids, "items", err));
         t->ids[t->n_ids++] = t->start_id;
         n_query = 1;
@@ -100,8 +105,9 @@ static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *e
     if (extra <= 0)
         return GLOT_OK;
     if (*first_scored - extra < 1)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "a choice of %" PRId64 " tokens does not fit the context of %" PRId64, *n - *first_scored,
-                         t->context);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "a choice of %" PRId64 " tokens does not fit the context of %" PRId64,
+                         *n - *first_scored, t->context);
     int32_t *at = t->ids + t->n_ids - *n;
     memmove(at, at + extra, (size_t)t->context * sizeof *at);
     t->n_ids -= (size_t)extra;
@@ -115,7 +121,8 @@ static glot_status make_texts(task *t, const glot_item *item, glot_error *err)
     size_t n_choices = glot_item_n_choices(item);
     t->n_ids = 0;
     GLOT_TRY(glot_grow(&t->texts, &t->texts_capacity, n_choices, sizeof *t->texts, "items", err));
-    GLOT_TRY(glot_grow(&t->first_scored, &t->first_capacity, n_choices, sizeof *t->first_scored, "items", err));
+    GLOT_TRY(
+        glot_grow(&t->first_scored, &t->first_capacity, n_choices, sizeof *t->first_scored, "items", err));
     GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, n_choices, sizeof *t->sums, "items", err));
     for (size_t i = 0; i < n_choices; i++) {
         glot_sequence *text = &t->texts[i];
@@ -146,7 +153,8 @@ static size_t best_of(const double *values, const glot_item *item, bool is_per_c
     size_t best = 0;
     double largest = -INFINITY;
     for (size_t i = 0; i < glot_item_n_choices(item); i++) {
-        double value = is_per_character ? values[i] / (double)count_characters(glot_item_choice(item, i)) : values[i];
+        double value =
+            is_per_character ? values[i] / (double)count_characters(glot_item_choice(item, i)) : values[i];
         if (value > largest) {
             largest = value;
             best = i;
@@ -240,12 +248,13 @@ static double standard_error(double share, size_t n)
 
 json_t *glot_choice_score_json(const glot_choice_score *s)
 {
-    return json_pack("{s:f, s:f, s:I, s:f, s:f}", "acc", s->acc, "acc_norm", s->acc_norm, "items", (json_int_t)s->items, "acc_stderr", s->acc_stderr,
-                     "acc_norm_stderr", s->acc_norm_stderr);
+    return json_pack("{s:f, s:f, s:I, s:f, s:f}", "acc", s->acc, "acc_norm", s->acc_norm, "items",
+                     (json_int_t)s->items, "acc_stderr", s->acc_stderr, "acc_norm_stderr",
+                     s->acc_norm_stderr);
 }
 
-glot_status glot_multiple_choice(glot_choice_score *out, const glot_model *m, const glot_tokenizer *tokenizer, const glot_items *items,
-                                 const glot_choice_options *options, glot_error *err)
+glot_status glot_multiple_choice(glot_choice_score *out, const glot_model *m, const glot_tokenizer *tokenizer,
+                                 const glot_items *items, const glot_choice_options *options, glot_error *err)
 {
     task t = {.options = options};
     glot_status status = prepare(&t, m, tokenizer, err);
@@ -253,7 +262,8 @@ glot_status glot_multiple_choice(glot_choice_score *out, const glot_model *m, co
         status = score_item(&t, &items->items[i], err);
     if (status == GLOT_OK) {
         double n = (double)items->n, acc = (double)t.n_right / n, acc_norm = (double)t.n_right_norm / n;
-        *out = (glot_choice_score){acc, acc_norm, standard_error(acc, items->n), standard_error(acc_norm, items->n), items->n};
+        *out = (glot_choice_score){acc, acc_norm, standard_error(acc, items->n),
+                                   standard_error(acc_norm, items->n), items->n};
     }
     release(&t);
     return status;

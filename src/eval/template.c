@@ -30,7 +30,8 @@ static glot_status next_part(part *out, bool *is_there, const char **p, glot_err
     } else if (text[0] == '{') {
         size_t n = strcspn(text + 1, "{}");
         if (text[1 + n] != '}' || n == 0 || text[1] == ':')
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' is no placeholder, expected {key} or {key:filter} ({{ for a brace)", text);
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "'%s' is no placeholder, expected {key} or {key:filter} ({{ for a brace)", text);
         *out = (part){.text = text + 1, .n = n, .is_placeholder = true};
         const char *colon = memchr(text + 1, ':', n);
         if (colon) {
@@ -40,7 +41,8 @@ static glot_status next_part(part *out, bool *is_there, const char **p, glot_err
         }
         *p = text + n + 2;
     } else if (text[0] == '}') {
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' begins with a brace that closes nothing (}} for a brace)", text);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' begins with a brace that closes nothing (}} for a brace)",
+                         text);
     } else {
         out->n = strcspn(text, "{}");
         *p = text + out->n;
@@ -69,7 +71,9 @@ static glot_status check_text(const char *text, glot_error *err)
     for (const char *at = text; is_there;) {
         GLOT_TRY(next_part(&p, &is_there, &at, err));
         if (p.filter && !is_known_filter(&p))
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "filter '%.*s' is not known, expected open, lower, lettered, letters or a=x,b=y", (int)p.n_filter, p.filter);
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "filter '%.*s' is not known, expected open, lower, lettered, letters or a=x,b=y",
+                             (int)p.n_filter, p.filter);
     }
     return GLOT_OK;
 }
@@ -155,7 +159,8 @@ static void put_open(glot_str *out, const char *text)
 }
 
 /* "a=x,b=y": what stands beside `text`. */
-static glot_status put_mapped(glot_str *out, const part *p, const char *text, const char *where, glot_error *err)
+static glot_status put_mapped(glot_str *out, const part *p, const char *text, const char *where,
+                              glot_error *err)
 {
     size_t n = strlen(text);
     for (const char *at = p->filter, *end = p->filter + p->n_filter; at < end;) {
@@ -167,10 +172,12 @@ static glot_status put_mapped(glot_str *out, const part *p, const char *text, co
         }
         at = stop + 1;
     }
-    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%.*s' is '%s', expected one of %.*s", where, (int)p->n, p->text, text, (int)p->n_filter, p->filter);
+    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%.*s' is '%s', expected one of %.*s", where, (int)p->n,
+                     p->text, text, (int)p->n_filter, p->filter);
 }
 
-static glot_status put_filtered(glot_str *out, const part *p, const char *text, const char *where, glot_error *err)
+static glot_status put_filtered(glot_str *out, const part *p, const char *text, const char *where,
+                                glot_error *err)
 {
     if (!p->filter)
         glot_str_puts(out, text);
@@ -193,14 +200,16 @@ static const char *scalar_text(const json_t *value, char number[32])
     return json_string_value(value);
 }
 
-static glot_status refuse(const part *p, const glot_template_source *source, const char *expected, glot_error *err)
+static glot_status refuse(const part *p, const glot_template_source *source, const char *expected,
+                          glot_error *err)
 {
-    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%.*s' is missing or no %s", source->where, (int)p->n, p->text, expected);
+    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%.*s' is missing or no %s", source->where, (int)p->n,
+                     p->text, expected);
 }
 
 /* {list.key}: the text under `key` of one object of the list. */
-static glot_status add_below(glot_texts *out, const json_t *object, const char *key, size_t n, const part *p, const glot_template_source *source,
-                             glot_error *err)
+static glot_status add_below(glot_texts *out, const json_t *object, const char *key, size_t n, const part *p,
+                             const glot_template_source *source, glot_error *err)
 {
     const json_t *value = json_object_getn(object, key, n);
     const char *text = json_string_value(json_is_array(value) ? json_array_get(value, 0) : value);
@@ -210,7 +219,8 @@ static glot_status add_below(glot_texts *out, const json_t *object, const char *
 }
 
 /* The texts of a placeholder that names a list, not yet through its filter. */
-static glot_status collect_list(glot_texts *out, const json_t *list, const part *p, const glot_template_source *source, glot_error *err)
+static glot_status collect_list(glot_texts *out, const json_t *list, const part *p,
+                                const glot_template_source *source, glot_error *err)
 {
     const char *dot = memchr(p->text, '.', p->n);
     for (size_t i = 0; i < json_array_size(list); i++) {
@@ -220,12 +230,14 @@ static glot_status collect_list(glot_texts *out, const json_t *list, const part 
             continue;
         }
         if (!json_is_string(value))
-            return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': element %zu of key '%.*s' is no text", source->where, i, (int)p->n, p->text);
+            return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': element %zu of key '%.*s' is no text",
+                             source->where, i, (int)p->n, p->text);
         GLOT_TRY(add_text(out, json_string_value(value), json_string_length(value), err));
     }
     if ((is_filter(p, "letters") || is_filter(p, "lettered")) && out->n > MAX_LETTERS)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%.*s' has %zu texts, expected at most %d, a letter for each", source->where, (int)p->n, p->text,
-                         out->n, MAX_LETTERS);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT,
+                         "'%s': key '%.*s' has %zu texts, expected at most %d, a letter for each",
+                         source->where, (int)p->n, p->text, out->n, MAX_LETTERS);
     return GLOT_OK;
 }
 
@@ -233,12 +245,14 @@ static glot_status collect_list(glot_texts *out, const json_t *list, const part 
 static const json_t *list_of(const part *p, const glot_template_source *source)
 {
     const char *dot = p->is_placeholder ? memchr(p->text, '.', p->n) : NULL;
-    const json_t *value = p->is_placeholder ? lookup(source, p->text, dot ? (size_t)(dot - p->text) : p->n) : NULL;
+    const json_t *value =
+        p->is_placeholder ? lookup(source, p->text, dot ? (size_t)(dot - p->text) : p->n) : NULL;
     return json_is_array(value) ? value : NULL;
 }
 
 /* Every text of the list through the filter. */
-static glot_status expand_list(glot_texts *out, const part *p, const json_t *list, const glot_template_source *source, glot_error *err)
+static glot_status expand_list(glot_texts *out, const part *p, const json_t *list,
+                               const glot_template_source *source, glot_error *err)
 {
     glot_texts plain = {0};
     glot_str text = {0};
@@ -260,7 +274,8 @@ static glot_status expand_list(glot_texts *out, const part *p, const json_t *lis
 }
 
 /* "A. first\nB. second". */
-static glot_status put_lettered(glot_str *out, const part *p, const json_t *list, const glot_template_source *source, glot_error *err)
+static glot_status put_lettered(glot_str *out, const part *p, const json_t *list,
+                                const glot_template_source *source, glot_error *err)
 {
     glot_texts texts = {0};
     glot_status status = collect_list(&texts, list, p, source, err);
@@ -270,7 +285,8 @@ static glot_status put_lettered(glot_str *out, const part *p, const json_t *list
     return status;
 }
 
-static glot_status put_placeholder(glot_str *out, const part *p, const glot_template_source *source, glot_error *err)
+static glot_status put_placeholder(glot_str *out, const part *p, const glot_template_source *source,
+                                   glot_error *err)
 {
     char number[32];
     if (is_filter(p, "lettered")) {
@@ -281,7 +297,8 @@ static glot_status put_placeholder(glot_str *out, const part *p, const glot_temp
     return text ? put_filtered(out, p, text, source->where, err) : refuse(p, source, "text", err);
 }
 
-static glot_status put_parts(glot_str *out, const char *text, const glot_template_source *source, glot_error *err)
+static glot_status put_parts(glot_str *out, const char *text, const glot_template_source *source,
+                             glot_error *err)
 {
     part p;
     bool is_there = true;
@@ -295,7 +312,8 @@ static glot_status put_parts(glot_str *out, const char *text, const glot_templat
     return glot_str_check(out, "an item", err);
 }
 
-glot_status glot_template_render(glot_texts *out, const char *text, const glot_template_source *source, glot_error *err)
+glot_status glot_template_render(glot_texts *out, const char *text, const glot_template_source *source,
+                                 glot_error *err)
 {
     part p;
     bool is_there;
@@ -314,23 +332,28 @@ glot_status glot_template_render(glot_texts *out, const char *text, const glot_t
 
 /* ---- the right choice ---- */
 
-static glot_status find_text(size_t *out, const char *text, const char *const *among, size_t n, const char *where, glot_error *err)
+static glot_status find_text(size_t *out, const char *text, const char *const *among, size_t n,
+                             const char *where, glot_error *err)
 {
     for (*out = 0; *out < n; ++*out)
         if (strcmp(among[*out], text) == 0)
             return GLOT_OK;
-    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': the right answer '%s' is none of the %zu there are", where, text, n);
+    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': the right answer '%s' is none of the %zu there are", where,
+                     text, n);
 }
 
 static glot_status find_number(size_t *out, int64_t gold, size_t n, const char *where, glot_error *err)
 {
     if (gold < 0 || gold >= (int64_t)n)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': the right answer has number %" PRId64 ", expected 0 to %zu", where, gold, n - 1);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT,
+                         "'%s': the right answer has number %" PRId64 ", expected 0 to %zu", where, gold,
+                         n - 1);
     *out = (size_t)gold;
     return GLOT_OK;
 }
 
-glot_status glot_template_gold(size_t *out, const glot_template *t, const glot_texts *choices, const glot_template_source *source, glot_error *err)
+glot_status glot_template_gold(size_t *out, const glot_template *t, const glot_texts *choices,
+                               const glot_template_source *source, glot_error *err)
 {
     part p;
     bool is_there;

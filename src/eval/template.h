@@ -1,6 +1,7 @@
 /* template.h
  *
- * From a line of a data set (a JSON object) to multiple-choice items: what stands where is text with placeholders.
+ * From a line of a data set (a JSON object) to multiple-choice items: what stands where is text with
+ * placeholders.
  *
  *     {key}            the text or number under `key`
  *     {key:open}       the text without its last character: a sentence that goes on
@@ -10,8 +11,9 @@
  *     {key:letters}    of a list of texts: A, B, ...
  *     {{ and }}        braces
  *
- * A query or choice that is one placeholder of a list (all but `lettered`) stands for each of its elements. {list.key} is the list of the texts under `key`
- * in a list of objects (the first where that is a list itself), each text once.
+ * A query or choice that is one placeholder of a list (all but `lettered`) stands for each of its elements.
+ * {list.key} is the list of the texts under `key` in a list of objects (the first where that is a list
+ * itself), each text once.
  */
 #ifndef GLOT_EVAL_TEMPLATE_H
 #define GLOT_EVAL_TEMPLATE_H
@@ -23,12 +25,12 @@ enum { GLOT_MAX_CHOICE_TEXTS = 16 };
 
 typedef struct glot_template {
     const char *name;
-    const char *each;  /* key of a list of objects: an item for each, whose own keys go before the line's; items left with one choice are dropped. NULL: the line
-                          is the item */
+    const char *each;  /* key of a list of objects: an item for each, whose own keys go before the line's;
+                          items left with one choice are dropped. NULL: the line is the item */
     const char *query; /* a list: the query of each choice, with one choice text for all */
     const char *choices[GLOT_MAX_CHOICE_TEXTS + 1]; /* up to NULL */
-    const char *gold;  /* "{key}": a number from 0, or a text that is one of `labels`, else of the choices. NULL: the item is a text to complete, and
-                          the one choice how */
+    const char *gold; /* "{key}": a number from 0, or a text that is one of `labels`, else of the choices.
+                         NULL: the item is a text to complete, and the one choice how */
     const char *labels[GLOT_MAX_CHOICE_TEXTS + 1];
 } glot_template;
 
@@ -54,8 +56,10 @@ typedef struct glot_texts {
 } glot_texts;
 void glot_texts_release(glot_texts *texts);
 /* Appends what `text` stands for. */
-glot_status glot_template_render(glot_texts *out, const char *text, const glot_template_source *source, glot_error *err);
+glot_status glot_template_render(glot_texts *out, const char *text, const glot_template_source *source,
+                                 glot_error *err);
 /* The place of the right choice among `choices`. */
-glot_status glot_template_gold(size_t *out, const glot_template *t, const glot_texts *choices, const glot_template_source *source, glot_error *err);
+glot_status glot_template_gold(size_t *out, const glot_template *t, const glot_texts *choices,
+                               const glot_template_source *source, glot_error *err);
 
 #endif

@@ -8,8 +8,8 @@
  *     English: The sentence.
  *     Greek:
  *
- * with as many examples as there are, and what beam search (infer/beam.h) puts behind it up to the end of the line (or EOS, or max_tokens) is the translation,
- * without white space at its ends.
+ * with as many examples as there are, and what beam search (infer/beam.h) puts behind it up to the end of the
+ * line (or EOS, or max_tokens) is the translation, without white space at its ends.
  */
 #ifndef GLOT_EVAL_TRANSLATE_H
 #define GLOT_EVAL_TRANSLATE_H
@@ -41,7 +41,8 @@ typedef struct glot_translated {
 
 /* Everything of `options` must stay until free. */
 typedef struct glot_translator glot_translator;
-glot_status glot_translator_create(glot_translator **out, const glot_model *m, const glot_tokenizer *tokenizer, const glot_translate_options *options,
+glot_status glot_translator_create(glot_translator **out, const glot_model *m,
+                                   const glot_tokenizer *tokenizer, const glot_translate_options *options,
                                    glot_error *err);
 void glot_translator_free(glot_translator *t); /* NULL is allowed */
 glot_status glot_translate(glot_translated *out, glot_translator *t, const char *sentence, glot_error *err);

@@ -33,7 +33,7 @@ typedef struct search {
     int32_t *parents, *fed;   /* [n_beams] */
     finished *done;           /* [n_beams] best first */
     int64_t n_done;
-    int32_t *done_ids;        /* their memory */
+    int32_t *done_ids; /* their memory */
 } search;
 
 static glot_status prepare(search *s, glot_error *err)
@@ -92,7 +92,8 @@ static void find_steps(search *s, const float *log_probs, int64_t n)
     s->going.n = s->ending.n = 0;
     for (int64_t beam = 0; beam < n; beam++)
         for (int64_t id = 0; id < s->vocab; id++) {
-            step candidate = {s->sums[beam] + (double)log_probs[beam * s->vocab + id], (int32_t)beam, (int32_t)id};
+            step candidate = {s->sums[beam] + (double)log_probs[beam * s->vocab + id], (int32_t)beam,
+                              (int32_t)id};
             offer(s->o->is_stop[id] ? &s->ending : &s->going, s->o->n_beams, candidate);
         }
 }
@@ -119,7 +120,8 @@ static void finish_steps(search *s, bool is_last)
 {
     int64_t e = 0, g = 0;
     for (int64_t rank = 0; rank < s->o->n_beams; rank++) {
-        bool is_ending = e < s->ending.n && (g == s->going.n || is_before(&s->ending.items[e], &s->going.items[g]));
+        bool is_ending =
+            e < s->ending.n && (g == s->going.n || is_before(&s->ending.items[e], &s->going.items[g]));
         if (is_ending)
             finish(s, &s->ending.items[e++], true);
         else if (g == s->going.n)
@@ -170,7 +172,9 @@ static glot_status run(search *s, const int32_t *prompt, int64_t n_prompt, glot_
         if (is_last)
             return GLOT_OK;
         if (s->going.n < s->o->n_beams)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " beams need as many tokens that do not stop, and the vocabulary has %" PRId64,
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                             "%" PRId64
+                             " beams need as many tokens that do not stop, and the vocabulary has %" PRId64,
                              s->o->n_beams, s->going.n);
         go_on(s);
         if (!can_improve(s))
@@ -179,8 +183,9 @@ static glot_status run(search *s, const int32_t *prompt, int64_t n_prompt, glot_
     }
 }
 
-glot_status glot_beam_search(glot_beam_result *out, int32_t *ids, glot_session *session, int64_t vocab, const int32_t *prompt, int64_t n_prompt,
-                             const glot_beam_options *options, glot_error *err)
+glot_status glot_beam_search(glot_beam_result *out, int32_t *ids, glot_session *session, int64_t vocab,
+                             const int32_t *prompt, int64_t n_prompt, const glot_beam_options *options,
+                             glot_error *err)
 {
     search s = {.o = options, .session = session, .vocab = vocab};
     glot_status status = prepare(&s, err);

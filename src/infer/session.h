@@ -41,12 +41,16 @@ glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, 
 /* Appends tokens to the running sequence; log p of the next token after the last one is then in *log_probs [vocab] (owned by s). */
 glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err);
 
-/* For beam search: a session whose running sequence may go on in n_branches ways at once (at most 256 and n_batch), each with room for n_context tokens. */
-glot_status glot_session_create_branched(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, int64_t n_branches, glot_error *err);
-/* Branch i becomes what branch parents[i] was, with ids[i] behind it (both [n_branches]); the first time all parents are 0, the sequence fed before. log p of each
- * branch's next token is then in *log_probs [n_branches, vocab] (owned by s). The bits are those of feeding each branch's tokens alone. Feeding and scoring
- * go on after a reset. After a failure, too. */
-glot_status glot_session_feed_branches(glot_session *s, const int32_t *parents, const int32_t *ids, const float **log_probs, glot_error *err);
+/* For beam search: a session whose running sequence may go on in n_branches ways at once (at most 256 and
+ * n_batch), each with room for n_context tokens. */
+glot_status glot_session_create_branched(glot_session **out, const glot_model *m, int64_t n_context,
+                                         int64_t n_batch, int64_t n_branches, glot_error *err);
+/* Branch i becomes what branch parents[i] was, with ids[i] behind it (both [n_branches]); the first time all
+ * parents are 0, the sequence fed before. log p of each branch's next token is then in *log_probs
+ * [n_branches, vocab] (owned by s). The bits are those of feeding each branch's tokens alone. Feeding on, and
+ * going on after a failure, need a reset first. */
+glot_status glot_session_feed_branches(glot_session *s, const int32_t *parents, const int32_t *ids,
+                                       const float **log_probs, glot_error *err);
 
 /* log p after every position of a sequence of its own: calls `on_row` in order. For `glot logits`. */
 typedef glot_status glot_on_row(void *user, int64_t position, const float *log_probs, int64_t vocab, glot_error *err);

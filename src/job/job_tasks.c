@@ -8,8 +8,10 @@ static glot_status score_task(json_t *out, const glot_job *job, const glot_recip
     glot_items items, examples;
     glot_choice_score score;
     GLOT_TRY(glot_recipe_task_items(&items, &examples, task, err));
-    glot_choice_options options = {.examples = task->examples ? &examples : NULL, .shots = task->shots > 0 ? (size_t)task->shots : 0,
-                                   .exact = GLOT_EXACT_AUTO, .cancel = job->options->cancel};
+    glot_choice_options options = {.examples = task->examples ? &examples : NULL,
+                                   .shots = task->shots > 0 ? (size_t)task->shots : 0,
+                                   .exact = GLOT_EXACT_AUTO,
+                                   .cancel = job->options->cancel};
     glot_status status = glot_multiple_choice(&score, job->model, job->tokenizer, &items, &options, err);
     if (status == GLOT_OK)
         json_object_set_new(out, task->name, glot_choice_score_json(&score));

@@ -8,18 +8,60 @@
 #define AT(member) offsetof(glot_recipe_task, member)
 
 const glot_recipe_key glot_recipe_task_keys[] = {
-    {.name = "file", .type = GLOT_KEY_PATH, .offset = AT(file), .help = "JSON lines: items {\"id\", \"query\", \"choices\", \"gold\"}, or what the template reads (required)"},
-    {.name = "name", .type = GLOT_KEY_TEXT, .offset = AT(name), .help = "what the scores stand under; the file's name without it"},
-    {.name = "template", .type = GLOT_KEY_TEXT, .offset = AT(template_name), .help = "a template of docs/evaluation.md by name"},
-    {.name = "query", .type = GLOT_KEY_TEXT, .offset = AT(query), .help = "a template of the recipe's own: the query, with {placeholders}; empty without it"},
-    {.name = "choices", .type = GLOT_KEY_TEXTS, .offset = AT(choices), .help = "its choices: a placeholder of a list, or texts"},
-    {.name = "gold", .type = GLOT_KEY_TEXT, .offset = AT(gold), .help = "its right choice: a placeholder of a number from 0, of one of `labels`, or of one of the choices ({gold} without it)"},
-    {.name = "labels", .type = GLOT_KEY_TEXTS, .offset = AT(labels), .help = "what `gold` says, in the order of the choices"},
-    {.name = "complete", .type = GLOT_KEY_TEXT, .offset = AT(complete), .help = "instead of choices and gold: how the query must go on, token for token"},
-    {.name = "each", .type = GLOT_KEY_TEXT, .offset = AT(each), .help = "a list of objects in a line: an item for each"},
-    {.name = "examples", .type = GLOT_KEY_PATH, .offset = AT(examples), .help = "few-shot examples, as the file; an item is never its own example"},
-    {.name = "shots", .type = GLOT_KEY_INT, .offset = AT(shots), .min = 0, .max = 1000, .help = "how many of them stand in front of each item"},
-    {.name = "limit", .type = GLOT_KEY_INT, .offset = AT(limit), .min = 1, .max = 1e9, .help = "the first so many items; all without it"},
+    {.name = "file",
+     .type = GLOT_KEY_PATH,
+     .offset = AT(file),
+     .help = "JSON lines: items {\"id\", \"query\", \"choices\", \"gold\"}, or what the template reads "
+             "(required)"},
+    {.name = "name",
+     .type = GLOT_KEY_TEXT,
+     .offset = AT(name),
+     .help = "what the scores stand under; the file's name without it"},
+    {.name = "template",
+     .type = GLOT_KEY_TEXT,
+     .offset = AT(template_name),
+     .help = "a template of docs/evaluation.md by name"},
+    {.name = "query",
+     .type = GLOT_KEY_TEXT,
+     .offset = AT(query),
+     .help = "a template of the recipe's own: the query, with {placeholders}; empty without it"},
+    {.name = "choices",
+     .type = GLOT_KEY_TEXTS,
+     .offset = AT(choices),
+     .help = "its choices: a placeholder of a list, or texts"},
+    {.name = "gold",
+     .type = GLOT_KEY_TEXT,
+     .offset = AT(gold),
+     .help = "its right choice: a placeholder of a number from 0, of one of `labels`, or of one of the "
+             "choices ({gold} without it)"},
+    {.name = "labels",
+     .type = GLOT_KEY_TEXTS,
+     .offset = AT(labels),
+     .help = "what `gold` says, in the order of the choices"},
+    {.name = "complete",
+     .type = GLOT_KEY_TEXT,
+     .offset = AT(complete),
+     .help = "instead of choices and gold: how the query must go on, token for token"},
+    {.name = "each",
+     .type = GLOT_KEY_TEXT,
+     .offset = AT(each),
+     .help = "a list of objects in a line: an item for each"},
+    {.name = "examples",
+     .type = GLOT_KEY_PATH,
+     .offset = AT(examples),
+     .help = "few-shot examples, as the file; an item is never its own example"},
+    {.name = "shots",
+     .type = GLOT_KEY_INT,
+     .offset = AT(shots),
+     .min = 0,
+     .max = 1000,
+     .help = "how many of them stand in front of each item"},
+    {.name = "limit",
+     .type = GLOT_KEY_INT,
+     .offset = AT(limit),
+     .min = 1,
+     .max = 1e9,
+     .help = "the first so many items; all without it"},
     {.name = NULL},
 };
 
@@ -47,7 +89,8 @@ static const glot_recipe_key *find_key(const char *name)
     return k->name ? k : NULL;
 }
 
-static glot_status read_map(glot_recipe_task *task, const glot_yaml_node *node, const char *folder, glot_str *problem)
+static glot_status read_map(glot_recipe_task *task, const glot_yaml_node *node, const char *folder,
+                            glot_str *problem)
 {
     for (size_t i = 0; i < node->n; i++) {
         const glot_recipe_key *k = find_key(node->keys[i]);
@@ -62,9 +105,11 @@ static glot_status read_map(glot_recipe_task *task, const glot_yaml_node *node, 
     return GLOT_OK;
 }
 
-static glot_status read_task(glot_recipe_tasks *tasks, const glot_yaml_node *node, const char *folder, glot_str *problem)
+static glot_status read_task(glot_recipe_tasks *tasks, const glot_yaml_node *node, const char *folder,
+                             glot_str *problem)
 {
-    GLOT_TRY(glot_grow(&tasks->items, &tasks->capacity, tasks->n + 1, sizeof *tasks->items, "the recipe", NULL));
+    GLOT_TRY(
+        glot_grow(&tasks->items, &tasks->capacity, tasks->n + 1, sizeof *tasks->items, "the recipe", NULL));
     glot_recipe_task *task = &tasks->items[tasks->n++];
     *task = (glot_recipe_task){0};
     clear_task(task);
@@ -74,8 +119,8 @@ static glot_status read_task(glot_recipe_tasks *tasks, const glot_yaml_node *nod
     return glot_recipe_value_read((char *)task + file->offset, file, node, folder, problem);
 }
 
-glot_status glot_recipe_tasks_read(glot_recipe_tasks *tasks, const glot_recipe_key *key, const glot_yaml_node *node, const char *folder,
-                                   glot_str *problem)
+glot_status glot_recipe_tasks_read(glot_recipe_tasks *tasks, const glot_recipe_key *key,
+                                   const glot_yaml_node *node, const char *folder, glot_str *problem)
 {
     (void)key;
     if (node->kind != GLOT_YAML_LIST)
@@ -142,8 +187,12 @@ glot_template glot_recipe_task_template(const glot_recipe_task *task)
             (void)glot_template_find(&known, task->template_name, NULL); /* resolved: it is there */
         return *known;
     }
-    glot_template t = {.name = task->name, .each = task->each, .query = task->query ? task->query : "",
-                       .gold = task->complete ? NULL : task->gold ? task->gold : "{gold}"};
+    glot_template t = {.name = task->name,
+                       .each = task->each,
+                       .query = task->query ? task->query : "",
+                       .gold = task->complete ? NULL
+                               : task->gold   ? task->gold
+                                              : "{gold}"};
     copy_texts(t.choices, &task->choices);
     copy_texts(t.labels, &task->labels);
     if (task->complete)
@@ -170,7 +219,8 @@ static const char *contradiction(const glot_recipe_task *t)
     return NULL;
 }
 
-static glot_status resolve_task(const glot_recipe_reader *p, size_t i, glot_recipe_place place, glot_error *err)
+static glot_status resolve_task(const glot_recipe_reader *p, size_t i, glot_recipe_place place,
+                                glot_error *err)
 {
     glot_recipe_task *tasks = p->recipe->eval.tasks.items, *task = &tasks[i];
     const glot_template *known;
@@ -184,10 +234,13 @@ static glot_status resolve_task(const glot_recipe_reader *p, size_t i, glot_reci
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the recipe");
     glot_template t = glot_recipe_task_template(task);
     if (glot_template_check(&t, &found) != GLOT_OK)
-        return glot_recipe_refuse(p, GLOT_BAD_VALUE, place, err, "has a task whose template is wrong: %s", found.message);
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, place, err, "has a task whose template is wrong: %s",
+                                  found.message);
     for (size_t k = 0; k < i; k++)
         if (strcmp(tasks[k].name, task->name) == 0)
-            return glot_recipe_refuse(p, GLOT_BAD_VALUE, place, err, "has two tasks of the name '%s', expected 'name' to tell them apart", task->name);
+            return glot_recipe_refuse(p, GLOT_BAD_VALUE, place, err,
+                                      "has two tasks of the name '%s', expected 'name' to tell them apart",
+                                      task->name);
     return GLOT_OK;
 }
 
@@ -199,7 +252,8 @@ glot_status glot_recipe_tasks_resolve(const glot_recipe_reader *p, glot_error *e
     return GLOT_OK;
 }
 
-glot_status glot_recipe_task_items(glot_items *items, glot_items *examples, const glot_recipe_task *task, glot_error *err)
+glot_status glot_recipe_task_items(glot_items *items, glot_items *examples, const glot_recipe_task *task,
+                                   glot_error *err)
 {
     glot_template t = glot_recipe_task_template(task);
     *items = *examples = (glot_items){0};

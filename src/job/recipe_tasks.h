@@ -1,4 +1,5 @@
-/* recipe_tasks.h: `eval.tasks`: files of multiple choice, each with its template, examples and limit. Private to src/job. */
+/* recipe_tasks.h: `eval.tasks`: files of multiple choice, each with its template, examples and limit. Private
+ * to src/job. */
 #ifndef GLOT_JOB_RECIPE_TASKS_H
 #define GLOT_JOB_RECIPE_TASKS_H
 
@@ -6,8 +7,8 @@
 #include "job/recipe_reader.h"
 
 /* Reads, clears, writes as recipe_values.h says. A path alone is a task with nothing else said. */
-glot_status glot_recipe_tasks_read(glot_recipe_tasks *tasks, const glot_recipe_key *key, const glot_yaml_node *node, const char *folder,
-                                   glot_str *problem);
+glot_status glot_recipe_tasks_read(glot_recipe_tasks *tasks, const glot_recipe_key *key,
+                                   const glot_yaml_node *node, const char *folder, glot_str *problem);
 void glot_recipe_tasks_clear(glot_recipe_tasks *tasks);
 void glot_recipe_tasks_write(glot_str *out, const glot_recipe_tasks *tasks);
 
@@ -19,6 +20,7 @@ glot_status glot_recipe_tasks_check_files(const glot_recipe_reader *p, glot_erro
 /* What a task is made of; points into it. */
 glot_template glot_recipe_task_template(const glot_recipe_task *task);
 /* Its items and few-shot examples; the caller releases both. */
-glot_status glot_recipe_task_items(glot_items *items, glot_items *examples, const glot_recipe_task *task, glot_error *err);
+glot_status glot_recipe_task_items(glot_items *items, glot_items *examples, const glot_recipe_task *task,
+                                   glot_error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* density.h: tokens per byte, what a tokenizer makes of a language.
  *
- * A tokenizer without pieces for a script falls back to bytes: up to one token for each, where a language that it was made for takes 0.2 to
- * 0.25. Work and context are counted in tokens, so such a language costs four times as much for the same bytes, and much of what a model
- * learns is how letters are spelt out of bytes (docs/evaluation.md has measurements).
+ * A tokenizer without pieces for a script falls back to bytes: up to one token for each, where a language
+ * that it was made for takes 0.2 to 0.25. Work and context are counted in tokens, so such a language costs
+ * four times as much for the same bytes, and much of what a model learns is how letters are spelt out of
+ * bytes (docs/evaluation.md has measurements).
  */
 #ifndef GLOT_TEXT_DENSITY_H
 #define GLOT_TEXT_DENSITY_H

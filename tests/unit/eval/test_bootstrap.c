@@ -8,8 +8,9 @@
 enum { N = 400 };
 static glot_error err;
 
-/* Documents of 100 bytes each with independent scores: sum of nll / ln 2 / bytes is their mean, and its 95 % interval is that of a mean,
- * 1.96 standard errors each way. 1,000 resamples know the ends to about 5 % of the width. */
+/* Documents of 100 bytes each with independent scores: sum of nll / ln 2 / bytes is their mean, and its 95 %
+ * interval is that of a mean, 1.96 standard errors each way. 1,000 resamples know the ends to about 5 % of
+ * the width. */
 static void test_of_a_mean(void **state)
 {
     (void)state;
@@ -25,7 +26,8 @@ static void test_of_a_mean(void **state)
     double mean = sum / N, half = 1.96 * sqrt((squares / N - mean * mean) / N);
     glot_interval found, again;
     OK(glot_bootstrap_bits_per_byte(&found, documents, N, &err));
-    bool ok = fabs(found.low - (mean - half)) <= 0.15 * half && fabs(found.high - (mean + half)) <= 0.15 * half;
+    bool ok =
+        fabs(found.low - (mean - half)) <= 0.15 * half && fabs(found.high - (mean + half)) <= 0.15 * half;
     if (!ok)
         fail_msg("%g to %g, expected about %g to %g", found.low, found.high, mean - half, mean + half);
     OK(glot_bootstrap_bits_per_byte(&again, documents, N, &err));
@@ -36,7 +38,8 @@ static void test_of_a_mean(void **state)
 static void test_of_unequal_documents(void **state)
 {
     (void)state;
-    const glot_document_score documents[] = {{log(2.0) * 1e6, 1000000}, {log(2.0) * 1e6, 1000000}, {log(2.0) * 50.0, 10}};
+    const glot_document_score documents[] = {
+        {log(2.0) * 1e6, 1000000}, {log(2.0) * 1e6, 1000000}, {log(2.0) * 50.0, 10}};
     glot_interval found;
     OK(glot_bootstrap_bits_per_byte(&found, documents, 3, &err));
     assert_true(fabs(found.low - 1.0) <= 1e-12); /* most draws hold a long one, and those have 1 bit */

@@ -1,5 +1,5 @@
-/* test_template.c: lines of data sets to items by every template known by name, placeholders and their filters, and what is refused. Where ../shared has
- * the data sets, every line of every one. */
+/* test_template.c: lines of data sets to items by every template known by name, placeholders and their
+ * filters, and what is refused. Where ../shared has the data sets, every line of every one. */
 #include "eval/items.h"
 #include "base/file.h"
 #include "unit/tiny_model.h"
@@ -41,7 +41,8 @@ static void check(const expectation *e)
     glot_items_release(&items);
 }
 
-#define QCG(question) "{\"id\": 1, \"" question "\": \"Why?\", \"choices\": [\"This.\", \"That.\"], \"gold\": 1}"
+#define QCG(question)                                                                                        \
+    "{\"id\": 1, \"" question "\": \"Why?\", \"choices\": [\"This.\", \"That.\"], \"gold\": 1}"
 
 static void test_of_choices(void **state)
 {
@@ -56,14 +57,20 @@ static void test_of_choices(void **state)
         {"mmlu_val", QCG("question"), 1, "Why?\nA. This.\nB. That.\nAnswer:", {"A", "B"}},
         {"exams", QCG("question"), 1, "Why?\nA. This.\nB. That.\nAnswer:", {"A", "B"}},
         {"turkish_mmlu", QCG("question"), 1, "Soru: Why?\nA. This.\nB. That.\nCevap:", {"A", "B"}},
-        {"hellaswag", "{\"activity\": \"Pole vault\", \"context\": \"A few run\", \"choices\": [\"away.\", \"down.\"], \"gold\": 0}", 0, "Pole vault: A few run",
+        {"hellaswag",
+         "{\"activity\": \"Pole vault\", \"context\": \"A few run\", \"choices\": [\"away.\", \"down.\"], "
+         "\"gold\": 0}",
+         0,
+         "Pole vault: A few run",
          {"away.", "down."}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check(&cases[i]);
 }
 
-#define COPA(question) "{\"question\": \"" question "\", \"premise\": \"Eső esett.\", \"choices\": [\"Árvíz jött.\", \"{x}\"], \"gold\": 0}"
+#define COPA(question)                                                                                       \
+    "{\"question\": \"" question                                                                             \
+    "\", \"premise\": \"Eső esett.\", \"choices\": [\"Árvíz jött.\", \"{x}\"], \"gold\": 0}"
 #define XNLI "{\"premise\": \"It rains\", \"hypothesis\": \"it is wet\", \"label\": \"neutral\"}"
 
 static void test_of_other_forms(void **state)
@@ -74,12 +81,33 @@ static void test_of_other_forms(void **state)
         {"copa_tr", COPA("effect"), 0, "Eső esett bu yüzden", {"árvíz jött.", "{x}"}},
         {"copa_en", COPA("effect"), 0, "Eső esett therefore", {"árvíz jött.", "{x}"}},
         {"copa_zh", COPA("cause"), 0, "Eső esett 因为", {"árvíz jött.", "{x}"}},
-        {"winogrande", "{\"context_options\": [\"He saw\", \"She saw\"], \"continuation\": \"it.\", \"gold\": 1}", 1, "She saw", {"it.", "it."}},
-        {"xnli_en", XNLI, 1, "", {"It rains, right? Yes, it is wet", "It rains, right? Also, it is wet", "It rains, right? No, it is wet"}},
-        {"xnli_el", XNLI, 1, "", {"It rains, σωστός? Ναί, it is wet", "It rains, σωστός? Έτσι, it is wet", "It rains, σωστός? όχι, it is wet"}},
-        {"sib200", "{\"text\": \"A goal!\", \"category\": \"sports\"}", 3, "A goal!\nThe topic of this text is",
+        {"winogrande",
+         "{\"context_options\": [\"He saw\", \"She saw\"], \"continuation\": \"it.\", \"gold\": 1}",
+         1,
+         "She saw",
+         {"it.", "it."}},
+        {"xnli_en",
+         XNLI,
+         1,
+         "",
+         {"It rains, right? Yes, it is wet", "It rains, right? Also, it is wet",
+          "It rains, right? No, it is wet"}},
+        {"xnli_el",
+         XNLI,
+         1,
+         "",
+         {"It rains, σωστός? Ναί, it is wet", "It rains, σωστός? Έτσι, it is wet",
+          "It rains, σωστός? όχι, it is wet"}},
+        {"sib200",
+         "{\"text\": \"A goal!\", \"category\": \"sports\"}",
+         3,
+         "A goal!\nThe topic of this text is",
          {"science/technology", "travel", "politics", "sports", "health", "entertainment", "geography"}},
-        {"lambada", "{\"id\": 0, \"context\": \"no such\", \"continuation\": \"thing\"}", 0, "no such", {"thing"}},
+        {"lambada",
+         "{\"id\": 0, \"context\": \"no such\", \"continuation\": \"thing\"}",
+         0,
+         "no such",
+         {"thing"}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check(&cases[i]);
@@ -92,8 +120,11 @@ static void test_of_a_list_of_questions(void **state)
     const glot_template *t;
     glot_items items;
     OK(glot_template_find(&t, "xquad", &err));
-    read_line(&items, t, "{\"id\": 5, \"context\": \"C\", \"qas\": [{\"id\": \"a\", \"question\": \"q1\", \"answers\": [\"x\"]}, "
-                         "{\"id\": \"b\", \"question\": \"q2\", \"answers\": [\"y\", \"z\"]}, {\"question\": \"q3\", \"answers\": [\"x\"]}]}");
+    read_line(&items, t,
+              "{\"id\": 5, \"context\": \"C\", \"qas\": [{\"id\": \"a\", \"question\": \"q1\", \"answers\": "
+              "[\"x\"]}, "
+              "{\"id\": \"b\", \"question\": \"q2\", \"answers\": [\"y\", \"z\"]}, {\"question\": \"q3\", "
+              "\"answers\": [\"x\"]}]}");
     assert_int_equal(items.n, 3);
     static const size_t gold[] = {0, 1, 0};
     for (size_t i = 0; i < 3; i++) {
@@ -117,12 +148,25 @@ static void test_placeholders(void **state)
     static const struct {
         const char *text, *rendered;
     } cases[] = {
-        {"", ""},           {"{{{n}}} {s}", "{7} Ab!"},      {"{s:open}", "Ab"},    {"{e:open}", ""},          {"{s:lower}", "ab!"},  {"{e:lower}", ""},
-        {"{o:lower}", "ö"}, {"{s:Ab!=yes,c=no}", "yes"},     {"{i:lower}", "i"},    {"{n:7=seven}", "seven"},   {"{l:lettered}", "A. x\nB. y"},
-        {"{z:lower}", "ž"}, {"{k:lower}", "ı"},              {"{y:open}", "Żó"},    {"{n:open}{n}", "7"},
+        {"", ""},
+        {"{{{n}}} {s}", "{7} Ab!"},
+        {"{s:open}", "Ab"},
+        {"{e:open}", ""},
+        {"{s:lower}", "ab!"},
+        {"{e:lower}", ""},
+        {"{o:lower}", "ö"},
+        {"{s:Ab!=yes,c=no}", "yes"},
+        {"{i:lower}", "i"},
+        {"{n:7=seven}", "seven"},
+        {"{l:lettered}", "A. x\nB. y"},
+        {"{z:lower}", "ž"},
+        {"{k:lower}", "ı"},
+        {"{y:open}", "Żó"},
+        {"{n:open}{n}", "7"},
     };
     json_t *line = NULL;
-    const char *text = "{\"n\": 7, \"s\": \"Ab!\", \"e\": \"\", \"o\": \"Ö\", \"i\": \"İ\", \"z\": \"Ž\", \"k\": \"ı\", \"y\": \"Żół\", \"l\": [\"x\", \"y\"]}";
+    const char *text = "{\"n\": 7, \"s\": \"Ab!\", \"e\": \"\", \"o\": \"Ö\", \"i\": \"İ\", \"z\": \"Ž\", "
+                       "\"k\": \"ı\", \"y\": \"Żół\", \"l\": [\"x\", \"y\"]}";
     OK(glot_json_load(&line, text, strlen(text), "t", &err));
     glot_template_source source = {.line = line, .where = "t line 1"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -144,7 +188,8 @@ static void test_what_is_refused(void **state)
         {"a { b", "{gold}", "'{ b' is no placeholder, expected {key} or {key:filter} ({{ for a brace)"},
         {"a }", "{gold}", "'}' begins with a brace that closes nothing (}} for a brace)"},
         {"{}", "{gold}", "'{}' is no placeholder, expected {key} or {key:filter} ({{ for a brace)"},
-        {"{a:upper}", "{gold}", "filter 'upper' is not known, expected open, lower, lettered, letters or a=x,b=y"},
+        {"{a:upper}", "{gold}",
+         "filter 'upper' is not known, expected open, lower, lettered, letters or a=x,b=y"},
         {"{a}", "gold", "the right answer is 'gold', expected one {key}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -164,19 +209,26 @@ static void test_lines_that_do_not_fit(void **state)
     static const struct {
         const char *template, *line, *sentence;
     } cases[] = {
-        {"copa_en", COPA("place"), "'t.jsonl line 3': key 'question' is 'place', expected one of cause=because,effect=therefore"},
-        {"xnli_en", "{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": \"maybe\"}", "'t.jsonl line 3': the right answer 'maybe' is none of the 3 there are"},
+        {"copa_en", COPA("place"),
+         "'t.jsonl line 3': key 'question' is 'place', expected one of cause=because,effect=therefore"},
+        {"xnli_en", "{\"premise\": \"a\", \"hypothesis\": \"b\", \"label\": \"maybe\"}",
+         "'t.jsonl line 3': the right answer 'maybe' is none of the 3 there are"},
         {"xquad", "{\"context\": \"C\"}", "'t.jsonl line 3': key 'qas' is missing or no list"},
-        {"xquad", "{\"context\": \"C\", \"qas\": [{\"question\": \"q\"}]}", "'t.jsonl line 3': key 'qas.answers' is missing or no text"},
-        {"winogrande", "{\"context_options\": [\"a\"], \"continuation\": \"b\", \"gold\": 0}", "'t.jsonl line 3': an item has 1 choices, expected at least 2"},
-        {"lambada", "{\"context\": \"a\", \"continuation\": [\"b\", \"c\"]}", "'t.jsonl line 3': a text to complete has 2 endings, expected 1"},
-        {"mmlu_val", "{\"question\": \"a\", \"choices\": \"b\", \"gold\": 0}", "'t.jsonl line 3': key 'choices' is missing or no list"},
+        {"xquad", "{\"context\": \"C\", \"qas\": [{\"question\": \"q\"}]}",
+         "'t.jsonl line 3': key 'qas.answers' is missing or no text"},
+        {"winogrande", "{\"context_options\": [\"a\"], \"continuation\": \"b\", \"gold\": 0}",
+         "'t.jsonl line 3': an item has 1 choices, expected at least 2"},
+        {"lambada", "{\"context\": \"a\", \"continuation\": [\"b\", \"c\"]}",
+         "'t.jsonl line 3': a text to complete has 2 endings, expected 1"},
+        {"mmlu_val", "{\"question\": \"a\", \"choices\": \"b\", \"gold\": 0}",
+         "'t.jsonl line 3': key 'choices' is missing or no list"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const glot_template *t;
         glot_items items = {0};
         OK(glot_template_find(&t, cases[i].template, &err));
-        assert_int_equal(glot_items_add(&items, cases[i].line, strlen(cases[i].line), "t.jsonl", 3, t, &err), GLOT_BAD_FORMAT);
+        assert_int_equal(glot_items_add(&items, cases[i].line, strlen(cases[i].line), "t.jsonl", 3, t, &err),
+                         GLOT_BAD_FORMAT);
         assert_string_equal(err.message, cases[i].sentence);
         assert_int_equal(items.n, 0);
         glot_items_release(&items);
@@ -208,7 +260,10 @@ static void test_shared_sets(void **state)
         char **names = NULL;
         size_t n = 0;
         bool has_language = strncmp(t->name, "copa_", 5) == 0 || strncmp(t->name, "xnli_", 5) == 0;
-        snprintf(set, sizeof set, "%s", strncmp(t->name, "xnli_", 5) == 0 ? "xnli_dev" : has_language ? "copa" : t->name);
+        snprintf(set, sizeof set, "%s",
+                 strncmp(t->name, "xnli_", 5) == 0 ? "xnli_dev"
+                 : has_language                    ? "copa"
+                                                   : t->name);
         snprintf(folder, sizeof folder, SHARED "%s", set);
         OK(glot_dir_list(&names, &n, folder, &err));
         for (size_t i = 0; i < n; i++) {
@@ -226,8 +281,12 @@ static void test_shared_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_of_choices),      cmocka_unit_test(test_of_other_forms),        cmocka_unit_test(test_of_a_list_of_questions),
-        cmocka_unit_test(test_placeholders),    cmocka_unit_test(test_what_is_refused),       cmocka_unit_test(test_lines_that_do_not_fit),
+        cmocka_unit_test(test_of_choices),
+        cmocka_unit_test(test_of_other_forms),
+        cmocka_unit_test(test_of_a_list_of_questions),
+        cmocka_unit_test(test_placeholders),
+        cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_lines_that_do_not_fit),
         cmocka_unit_test(test_shared_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,8 +32,12 @@ static int tear_down(void **state)
 
 static glot_translate_options options_for(size_t n_examples, int64_t max_tokens)
 {
-    return (glot_translate_options){.source_language = "English", .target_language = "Greek", .examples = examples, .n_examples = n_examples,
-                                    .n_beams = N_BEAMS, .max_tokens = max_tokens};
+    return (glot_translate_options){.source_language = "English",
+                                    .target_language = "Greek",
+                                    .examples = examples,
+                                    .n_examples = n_examples,
+                                    .n_beams = N_BEAMS,
+                                    .max_tokens = max_tokens};
 }
 
 static glot_translator *start(const glot_translate_options *o)
@@ -64,16 +68,20 @@ static void test_prompt(void **state)
     OK(glot_translate(&found, a, "The sun.", &err));
     expect_prompt(&found, "English: The sun.\nGreek:");
     OK(glot_translate(&found, b, "The sun.", &err));
-    expect_prompt(&found, "English: A b.\nGreek: C d.\n\nEnglish: One\nGreek: Two\n\nEnglish: The sun.\nGreek:");
+    expect_prompt(&found,
+                  "English: A b.\nGreek: C d.\n\nEnglish: One\nGreek: Two\n\nEnglish: The sun.\nGreek:");
     glot_translator_free(a);
     glot_translator_free(b);
 }
 
-/* The text is that of the ids up to the end of the line; a sentence has the same translation first and after others, longer ones too. */
+/* The text is that of the ids up to the end of the line; a sentence has the same translation first and after
+ * others, longer ones too. */
 static void test_text(void **state)
 {
     (void)state;
-    static const char *const sentences[] = {"The sun.", "A kutya", "x", "rises in the east, and then it rises in the east, and then it rises again", "2 + 2"};
+    static const char *const sentences[] = {
+        "The sun.", "A kutya", "x",
+        "rises in the east, and then it rises in the east, and then it rises again", "2 + 2"};
     glot_translate_options o = options_for(1, MAX_TOKENS);
     glot_translator *t = start(&o);
     for (size_t i = 0; i < sizeof sentences / sizeof sentences[0]; i++) {
@@ -84,7 +92,8 @@ static void test_text(void **state)
         assert_null(strchr(found.text, '\n'));
         OK(glot_decode(tokenizer, found.ids, (size_t)found.beam.n, true, false, &text, &err));
         glot_str_append(&text, "", 1);
-        assert_int_equal(found.beam.is_stopped, strchr(text.data, '\n') || found.ids[found.beam.n - 1] == model->config.eos_id);
+        assert_int_equal(found.beam.is_stopped,
+                         strchr(text.data, '\n') || found.ids[found.beam.n - 1] == model->config.eos_id);
         glot_str_append(&kept, found.text, found.size + 1);
         glot_translator *fresh = start(&o);
         OK(glot_translate(&again, fresh, sentences[i], &err));
@@ -103,12 +112,14 @@ static void test_no_room(void **state)
     glot_translator *t = start(&o);
     glot_translated found;
     assert_int_equal(glot_translate(&found, t, "A sentence that is too long for it", &err), GLOT_BAD_VALUE);
-    assert_non_null(strstr(err.message, "and 250 to come do not fit the context of 256; fewer examples might"));
+    assert_non_null(
+        strstr(err.message, "and 250 to come do not fit the context of 256; fewer examples might"));
     glot_translator_free(t);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prompt), cmocka_unit_test(test_text), cmocka_unit_test(test_no_room)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_prompt), cmocka_unit_test(test_text),
+                                       cmocka_unit_test(test_no_room)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,5 +1,6 @@
-/* test_beam.c: branches of a sequence have the bits of sequences of their own; beam search against greedy search, against every continuation there is, and
- * against transformers (tests/golden/eval/beams.json, made by tools/eval/golden_beams.py). */
+/* test_beam.c: branches of a sequence have the bits of sequences of their own; beam search against greedy
+ * search, against every continuation there is, and against transformers (tests/golden/eval/beams.json, made
+ * by tools/eval/golden_beams.py). */
 #include "infer/beam.h"
 #include "base/json.h"
 #include "expand/gates.h"
@@ -15,7 +16,8 @@ static glot_model *model;
 static const int32_t prompt[N_PROMPT] = {0, 7, 33, 12, 20};
 static const uint8_t nothing_stops[TINY_VOCAB];
 
-/* Experts that differ, language gates, and an exact path that ids from N_OLD_IDS on lead away from: all that a branch must carry. */
+/* Experts that differ, language gates, and an exact path that ids from N_OLD_IDS on lead away from: all that
+ * a branch must carry. */
 static glot_model *make_model(glot_backend *backend)
 {
     static const int32_t layerwise[TINY_LAYERS] = {3, 1, 4}, gated[] = {0, 2};
@@ -204,10 +206,13 @@ static void test_refused(void **state)
     glot_cancel cancel = {.requested = 1};
     glot_beam_options o = {60, N_STEPS, 1.0, is_stop, NULL};
     OK(glot_session_create_branched(&s, model, N_CONTEXT, 64, 60, &err));
-    assert_int_equal(glot_beam_search(&f.result, f.ids, s, TINY_VOCAB, prompt, N_PROMPT, &o, &err), GLOT_BAD_ARGUMENT);
-    assert_string_equal(err.message, "60 beams need as many tokens that do not stop, and the vocabulary has 59");
+    assert_int_equal(glot_beam_search(&f.result, f.ids, s, TINY_VOCAB, prompt, N_PROMPT, &o, &err),
+                     GLOT_BAD_ARGUMENT);
+    assert_string_equal(err.message,
+                        "60 beams need as many tokens that do not stop, and the vocabulary has 59");
     o.cancel = &cancel;
-    assert_int_equal(glot_beam_search(&f.result, f.ids, s, TINY_VOCAB, prompt, N_PROMPT, &o, &err), GLOT_CANCELLED);
+    assert_int_equal(glot_beam_search(&f.result, f.ids, s, TINY_VOCAB, prompt, N_PROMPT, &o, &err),
+                     GLOT_CANCELLED);
     glot_session_free(s);
 }
 
@@ -224,10 +229,11 @@ static size_t read_ids(int32_t *out, const json_t *list)
 static void check_golden(const glot_model *m, const json_t *entry, uint8_t *is_stop)
 {
     int32_t ids[64], expected[64];
-    size_t n = read_ids(ids, json_object_get(entry, "prompt")), n_expected = read_ids(expected, json_object_get(entry, "ids"));
+    size_t n = read_ids(ids, json_object_get(entry, "prompt")),
+           n_expected = read_ids(expected, json_object_get(entry, "ids"));
     int32_t stop = (int32_t)json_integer_value(json_object_get(entry, "stop"));
-    glot_beam_options o = {json_integer_value(json_object_get(entry, "beams")), N_STEPS, json_number_value(json_object_get(entry, "length_penalty")), is_stop,
-                           NULL};
+    glot_beam_options o = {json_integer_value(json_object_get(entry, "beams")), N_STEPS,
+                           json_number_value(json_object_get(entry, "length_penalty")), is_stop, NULL};
     is_stop[stop] = 1;
     found f = search(m, ids, (int64_t)n, o);
     is_stop[stop] = 0;
@@ -257,8 +263,12 @@ static void test_golden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_branches_are_sequences), cmocka_unit_test(test_too_many_branches), cmocka_unit_test(test_one_beam_is_greedy),
-        cmocka_unit_test(test_every_pair),             cmocka_unit_test(test_more_beams),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_branches_are_sequences),
+        cmocka_unit_test(test_too_many_branches),
+        cmocka_unit_test(test_one_beam_is_greedy),
+        cmocka_unit_test(test_every_pair),
+        cmocka_unit_test(test_more_beams),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_golden),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

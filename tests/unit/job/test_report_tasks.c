@@ -31,12 +31,18 @@ static void expect(const char *results, const char *const *parts, size_t n)
 static void test_table(void **state)
 {
     (void)state;
-    static const char results[] =
-        "{\"before\": {\"tasks\": {\"a<b\": {\"acc\": 0.5, \"acc_norm\": 0.25, \"acc_stderr\": 0.05, \"items\": 101},"
-        " \"c\": {\"acc\": 1, \"acc_norm\": 1, \"acc_stderr\": 0, \"items\": 3}}},"
-        " \"after_train\": {\"tasks\": {\"a<b\": {\"acc\": 0.75, \"acc_norm\": 0.625, \"acc_stderr\": 0.04, \"items\": 101}}}}";
-    static const char *const parts[] = {"Multiple choice</h2>", "a&lt;b</td><td>101</td>", "50.0 % ± 5.0<br><small>25.0 %</small>",
-                                        "75.0 % ± 4.0<br><small>62.5 %</small>", "–</td></tr>", "c</td><td>3</td><td>100.0 % ± 0.0", "</table></div>"};
+    static const char results[] = "{\"before\": {\"tasks\": {\"a<b\": {\"acc\": 0.5, \"acc_norm\": 0.25, "
+                                  "\"acc_stderr\": 0.05, \"items\": 101},"
+                                  " \"c\": {\"acc\": 1, \"acc_norm\": 1, \"acc_stderr\": 0, \"items\": 3}}},"
+                                  " \"after_train\": {\"tasks\": {\"a<b\": {\"acc\": 0.75, \"acc_norm\": "
+                                  "0.625, \"acc_stderr\": 0.04, \"items\": 101}}}}";
+    static const char *const parts[] = {"Multiple choice</h2>",
+                                        "a&lt;b</td><td>101</td>",
+                                        "50.0 % ± 5.0<br><small>25.0 %</small>",
+                                        "75.0 % ± 4.0<br><small>62.5 %</small>",
+                                        "–</td></tr>",
+                                        "c</td><td>3</td><td>100.0 % ± 0.0",
+                                        "</table></div>"};
     expect(results, parts, sizeof parts / sizeof parts[0]);
 }
 

@@ -43,7 +43,8 @@ static void test_warning(void **state)
     glot_warn_of_density("bn", 66, 100);
     glot_log_set_sink(NULL, NULL);
     assert_int_equal(h.n, 1);
-    const char *begin = "language 'bn': the tokenizer makes 0.66 tokens of each byte of its text (more than 0.65: ";
+    const char *begin =
+        "language 'bn': the tokenizer makes 0.66 tokens of each byte of its text (more than 0.65: ";
     assert_memory_equal(h.last, begin, strlen(begin));
 }
 
