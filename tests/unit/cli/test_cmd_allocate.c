@@ -1,27 +1,17 @@
 /* test_cmd_allocate.c: `glot allocate` as it is run: the published vector, budgets, export formats, and each file or budget that it refuses. */
-#include "run_glot.h"
-#include "unit/byte_model.h"
+#include "byte_folder.h"
 
 #define S_LLAMA                                                                                                                          \
     "[.03594,.04022,.03522,.05034,.06356,.06976,.08423,.09601,.09449,.09777,.10596,.10938,.11644,.10744,"                               \
     ".11516,.11086,.09725,.09073,.08303,.08354,.07783,.06833,.06847,.05480,.04981,.04966,.04810,.04534]"
 
-static int make_model(void **state)
-{
-    if (make_folder(state) != 0)
-        return -1;
-    byte_model_save(in_folder(state, "m"));
-    return 0;
-}
-
 /* A file "s.json" with this text; JSON wants a digit in front of a point. */
 static const char *file(void **state, const char *text)
 {
     glot_str fixed = {0};
-    const char *path = in_folder(state, "s.json");
     for (const char *p = text; *p; p++)
         glot_str_printf(&fixed, "%s%c", *p == '.' && (p == text || p[-1] == ',' || p[-1] == '[') ? "0" : "", *p);
-    assert_int_equal(glot_file_write(path, fixed.data, fixed.length, NULL), GLOT_OK);
+    const char *path = put(state, "s.json", fixed.data);
     glot_str_release(&fixed);
     return path;
 }

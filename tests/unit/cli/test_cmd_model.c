@@ -1,30 +1,9 @@
 /* test_cmd_model.c: the commands that run a model, eval, logits and generate, against one another: each says
  * in its own way what the others say. And what damaged models, odd texts and wrong words get: one sentence
  * and an exit code. */
-#include "run_glot.h"
-#include "unit/byte_model.h"
+#include "byte_folder.h"
 
 #include <math.h>
-
-static int make_model(void **state)
-{
-    if (make_folder(state) != 0)
-        return -1;
-    byte_model_save(in_folder(state, "m"));
-    return 0;
-}
-
-static const char *put_bytes(void **state, const char *name, const void *bytes, size_t n)
-{
-    const char *path = in_folder(state, name);
-    assert_int_equal(glot_file_write(path, bytes, n, NULL), GLOT_OK);
-    return path;
-}
-
-static const char *put(void **state, const char *name, const char *text)
-{
-    return put_bytes(state, name, text, strlen(text));
-}
 
 static const char *model(void **state)
 {

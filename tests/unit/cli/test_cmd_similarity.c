@@ -1,16 +1,7 @@
 /* test_cmd_similarity.c: `glot similarity` as it is run: its document, its table, an expanded model, and what it refuses. */
-#include "run_glot.h"
-#include "unit/byte_model.h"
+#include "byte_folder.h"
 
 #include <math.h>
-
-static int make_model(void **state)
-{
-    if (make_folder(state) != 0)
-        return -1;
-    byte_model_save(in_folder(state, "m"));
-    return 0;
-}
 
 /* "LANGUAGE=PATH" of a file with this text; holds for the next seven calls. */
 static const char *text_of(void **state, const char *language, const char *text)
@@ -19,9 +10,7 @@ static const char *text_of(void **state, const char *language, const char *text)
     static int next;
     char name[16], *word = words[next++ % 8];
     snprintf(name, sizeof name, "%s.txt", language);
-    const char *path = in_folder(state, name);
-    assert_int_equal(glot_file_write(path, text, strlen(text), NULL), GLOT_OK);
-    snprintf(word, 600, "%s=%s", language, path);
+    snprintf(word, 600, "%s=%s", language, put(state, name, text));
     return word;
 }
 

@@ -1,21 +1,12 @@
 /* test_layerwise.c: layers of different size as a user meets them: the plan before and after similarity is known, what experts.for does, and
  * models with plain layers (E = 1) and with K > E, at once and token by token. */
-#include "run_glot.h"
-#include "unit/byte_model.h"
-
-static const char *put(void **state, const char *name, const char *text)
-{
-    const char *path = in_folder(state, name);
-    assert_int_equal(glot_file_write(path, text, strlen(text), NULL), GLOT_OK);
-    return path;
-}
+#include "byte_folder.h"
 
 /* A base "m", text, and "recipe.yaml" that leaves the layout to similarity. */
 static int make_recipe(void **state)
 {
-    if (make_folder(state) != 0)
+    if (make_model(state) != 0)
         return -1;
-    byte_model_save(in_folder(state, "m"));
     put(state, "en.txt", "one old line of text\nand another one of them\nthe third is the last\n");
     put(state, "el.txt", "one new line of 0123\nand another 45 line\nthe third 678 is last\n");
     put(state, "recipe.yaml",
