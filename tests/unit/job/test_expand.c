@@ -124,6 +124,10 @@ static void test_whole(void **state)
     assert_true(json_equal(json_object_get(results, "experts"), experts));
     json_decref(experts);
     json_decref(results);
+    char *html = read_all(in_root("whole/report.html"));
+    assert_non_null(strstr(html, "retained to 100 %")); /* beside what the published method kept */
+    assert_non_null(strstr(html, "96.6 %"));
+    glot_free(html);
     static const char *const files[] = {"whole/report.html",          "whole/recipe.yaml",
                                         "whole/state.json",           "whole/model/config.json",
                                         "whole/model/tokenizer.json", "whole/model/model.safetensors"};
