@@ -1,4 +1,5 @@
-/* selftest.c: the cases of op_cases.c in a few sizes: tails of every vector width, more than one panel of rows and of sums, work for a team.
+/* selftest.c: the cases of op_cases.c in a few sizes: tails of every vector width, more than one panel of rows and of sums,
+ * work for a team, few rows.
  */
 #include "bench/selftest.h"
 #include "base/memory.h"
@@ -7,7 +8,7 @@
 static const run_size sizes[] = {
     {.T = 1, .n = 1, .k = 3, .E = 1, .K = 1},       {.T = 5, .n = 17, .k = 31, .E = 3, .K = 2},
     {.T = 17, .n = 53, .k = 16, .E = 8, .K = 3},    {.T = 270, .n = 83, .k = 20, .E = 6, .K = 2},
-    {.T = 19, .n = 128, .k = 601, .E = 5, .K = 2},
+    {.T = 19, .n = 128, .k = 601, .E = 5, .K = 2},  {.T = 3, .n = 70, .k = 1101, .E = 4, .K = 2},
 };
 enum { N_SIZES = sizeof sizes / sizeof sizes[0], N_VARIANTS = 4, SEED = 7 };
 

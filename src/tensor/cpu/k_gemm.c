@@ -17,9 +17,10 @@
  *          packed a; slabs that fit together make a batch. The team packs the batch's a, then takes tasks
  * (some columns, sometimes a part of the rows of a slab) from one list: a task packs 256 x 128 of b into its
  *          own scratch, which stays in the level 2 cache, and runs the register tiles over it. b, the large
- *          side where it is a weight, is read from memory once and never written. For one to four rows
- *          (decoding) b is turned in registers and not packed at all.
+ *          side where it is a weight, is read from memory once and never written. Outputs of few rows go
+ *          through k_few.c (decoding).
  */
+#include "tensor/cpu/few.h"
 #include "tensor/cpu/gemm.h"
 
 /* One product, or one expert's part of a grouped one. */
@@ -43,8 +44,7 @@ typedef struct gemm {
 
 enum { SLAB_ROWS = 1024, MAX_SLABS = 64, A_BLOCK_ROWS = 96, MIN_SPLIT_ROWS = 96, TASKS_PER_THREAD = 8 };
 
-/* Rows and panels of one product whose a is packed at once. is_few: the rows are few and b has k along its
- * rows, so that b is not packed. */
+/* Rows and panels of one product whose a is packed at once. */
 typedef struct slab {
     product p;
     int64_t first_row, rows; /* of c */
@@ -53,8 +53,6 @@ typedef struct slab {
     int64_t tile_floats; /* of one packed tile and panel */
     float *packed;       /* [panels, n_tiles, tile_floats] */
     int64_t n_packs, n_splits, n_blocks, n_tasks;
-    int64_t unit_cols; /* blocks of columns are whole numbers of these */
-    bool is_few;
 } slab;
 
 typedef struct batch {
@@ -184,42 +182,14 @@ static void multiply_block(const slab *s, int64_t first, int64_t end, int64_t co
                  s->first_row + part_start(s->rows, s->n_tiles, end), col, cols);
 }
 
-static void add_sums(float *c, const float *sums, int64_t n, bool is_first)
-{
-    for (int64_t i = 0; i < n; i++)
-        c[i] = (is_first ? 0.0f : c[i]) + sums[i];
-}
-
-/* The same for one tile of few rows whose b has k along its rows: b is not packed. */
-static void multiply_few(const slab *s, int64_t col, int64_t cols)
-{
-    const product *p = &s->p;
-    for (int64_t j = col; j < col + cols; j += GLOT_FEW_COLS) {
-        int64_t n = least(GLOT_FEW_COLS, col + cols - j);
-        for (int64_t panel = 0; panel < panels_of(s); panel++) {
-            int64_t k = panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - k);
-            float sums[GLOT_FEW_ROWS * GLOT_FEW_COLS];
-            GLOT_KERNEL(few_rows)(sums, s->rows, packed_tile(s, panel, 0), &p->b, j, n, s->first_k + k, n_k);
-            for (int64_t r = 0; r < s->rows; r++)
-                add_sums(p->c + (s->first_row + r) * p->n + j, sums + r * GLOT_FEW_COLS, n,
-                         is_start(s, panel));
-        }
-    }
-    if (s->first_k + s->k == p->k)
-        add_bias(p, s->first_row, s->first_row + s->rows, col, cols);
-}
-
 static void run_task(const slab *s, int64_t task, float *b)
 {
-    int64_t split = task / s->n_blocks, block = task % s->n_blocks, units = parts(s->p.n, s->unit_cols);
-    int64_t col = part_start(units, s->n_blocks, block) * s->unit_cols;
-    int64_t end = least(part_start(units, s->n_blocks, block + 1) * s->unit_cols, s->p.n);
+    int64_t split = task / s->n_blocks, block = task % s->n_blocks, units = parts(s->p.n, GLOT_TILE_COLS);
+    int64_t col = part_start(units, s->n_blocks, block) * GLOT_TILE_COLS;
+    int64_t end = least(part_start(units, s->n_blocks, block + 1) * GLOT_TILE_COLS, s->p.n);
     int64_t first = part_start(s->n_tiles, s->n_splits, split),
             last = part_start(s->n_tiles, s->n_splits, split + 1);
-    if (s->is_few)
-        multiply_few(s, col, end - col);
-    else
-        multiply_block(s, first, last, col, end - col, b);
+    multiply_block(s, first, last, col, end - col, b);
 }
 
 /* The slab that item `*i` of a list over all slabs belongs to; *i becomes its number there. */
@@ -276,9 +246,7 @@ static void run_batch(const glot_backend *be, batch *b)
  * that is possible. */
 static void plan_tasks(slab *s, int n_threads)
 {
-    s->is_few = s->rows <= GLOT_FEW_ROWS && !s->p.is_b_across && !s->p.is_bf16;
-    s->unit_cols = s->is_few ? GLOT_FEW_COLS : GLOT_TILE_COLS;
-    int64_t units = parts(s->p.n, s->unit_cols), most = GLOT_GEMM_BLOCK_COLS / s->unit_cols;
+    int64_t units = parts(s->p.n, GLOT_TILE_COLS), most = GLOT_GEMM_BLOCK_COLS / GLOT_TILE_COLS;
     s->n_splits = 1;
     while (units * s->n_splits < TASKS_PER_THREAD * n_threads && s->rows >= 2 * MIN_SPLIT_ROWS * s->n_splits)
         s->n_splits *= 2;
@@ -331,8 +299,22 @@ static void store_start(const product *p)
     add_bias(p, 0, p->m, 0, p->n);
 }
 
+/* Outputs of few rows, weights with k along their rows: those of k_few.c. */
+static bool is_few(const product *p)
+{
+    return p->m <= GLOT_FEW_ROWS && !p->is_a_across && !p->is_b_across && !p->is_added;
+}
+
+static glot_few_product few_of(const product *p)
+{
+    return (glot_few_product){
+        .x = p->a, .w = p->b, .m = p->m, .n = p->n, .k = p->length, .out = p->c, .bias = p->bias};
+}
+
 static void run(const glot_backend *be, const gemm *g)
 {
+    glot_few_product few[GLOT_FEW_PRODUCTS];
+    int n_few = 0;
     batch b;
     b.n = 0;
     b.n_floats = b.n_packs = b.n_tasks = b.work = 0;
@@ -346,9 +328,17 @@ static void run(const glot_backend *be, const gemm *g)
             continue;
         if (p.k <= 0)
             store_start(&p);
+        else if (is_few(&p))
+            few[n_few++] = few_of(&p);
         else
             add_product(be, &b, &p);
+        if (n_few == GLOT_FEW_PRODUCTS) {
+            GLOT_KERNEL(few_products)(be, few, n_few);
+            n_few = 0;
+        }
     }
+    if (n_few)
+        GLOT_KERNEL(few_products)(be, few, n_few);
     if (b.n)
         run_batch(be, &b);
 }

@@ -118,11 +118,4 @@ void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *
 void GLOT_KERNEL(pack_pairs_across)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t n,
                                     int64_t first, int64_t width);
 
-/* For so few rows of a that packing b would cost more than using it: sums [m, GLOT_FEW_COLS] = the sums over
- * n steps of a [n, m], m <= GLOT_FEW_ROWS, and of `cols` <= GLOT_FEW_COLS rows of b from `row`, elements
- * first .. first + n, which are turned in registers. Sums of columns that do not exist may be anything. */
-enum { GLOT_FEW_ROWS = 4, GLOT_FEW_COLS = 32 };
-void GLOT_KERNEL(few_rows)(float *sums, int64_t m, const float *a, const glot_operand *from, int64_t row,
-                           int64_t cols, int64_t first, int64_t n);
-
 #endif

@@ -133,11 +133,13 @@ BF16_TEST(grouped_linear)
 BF16_TEST(grouped_linear_backward_input)
 BF16_TEST(grouped_linear_backward_weight)
 
-/* Numbers around the least normal one: operands and sums that an instruction takes for 0. */
+/* Numbers around the least normal one: operands (of x, of w as it is stored) and sums that an instruction takes for 0. */
 static void tiny_linear(bench *b, const run_size *s)
 {
-    glot_tensor x = make_normal(b, glot_tensor_2d(GLOT_F32, s->T, s->k), s->variant % 2 ? 0x1p-126 : 0x1p-66);
-    glot_tensor w = make_normal(b, glot_tensor_2d(GLOT_F32, s->n, s->k), s->variant % 2 ? 1 : 0x1p-60);
+    static const double of_x[] = {0x1p-66, 0x1p-126, 0x1p-66, 1}, of_w[] = {0x1p-60, 1, 0x1p-60, 0x1p-126};
+    glot_dtype dtype = s->variant / 2 ? GLOT_BF16 : GLOT_F32;
+    glot_tensor x = make_normal(b, glot_tensor_2d(GLOT_F32, s->T, s->k), of_x[s->variant]);
+    glot_tensor w = make_normal(b, glot_tensor_2d(dtype, s->n, s->k), of_w[s->variant]);
     glot_tensor out = make_output(b, glot_tensor_2d(GLOT_F32, s->T, s->n));
     glot_op_linear(b->be, &out, &x, &w, NULL);
 }
@@ -147,6 +149,7 @@ static void test_bf16_tiny(void **state)
     (void)state;
     set_products(GLOT_BF16);
     check_size("bf16 tiny", tiny_linear, (run_size){.T = 40, .n = 70, .k = 601, .E = 1, .K = 1}, false);
+    check_size("bf16 tiny, few rows", tiny_linear, (run_size){.T = 3, .n = 70, .k = 601, .E = 1, .K = 1}, false);
     set_products(GLOT_F32);
 }
 
