@@ -3,13 +3,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "expand/cost.h"
-#include "expand/upcycle.h"
 #include "job/memory_limit.h"
-
-#include <stdlib.h>
-#include <time.h>
-
-enum { MAX_STEPS = 64 };
 
 glot_bench_train_options glot_bench_train_options_default(void)
 {
@@ -41,30 +35,12 @@ static glot_trainable trainable_of(const glot_bench_train_options *o)
     return o->phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : o->n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
 }
 
-static glot_status expand(glot_model *m, const glot_bench_train_options *o, glot_error *err)
-{
-    int32_t n_experts[GLOT_MAX_LAYERS];
-    for (int64_t l = 0; l < m->config.n_layers; l++)
-        n_experts[l] = o->n_experts;
-    glot_upcycle_settings settings = {.top_k = o->top_k, .seed = o->seed};
-    return o->n_experts > 1 ? glot_upcycle(m, n_experts, &settings, err) : GLOT_OK;
-}
-
 static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glot_error *err)
 {
-    GLOT_TRY(expand(m, o, err));
+    GLOT_TRY(glot_bench_expand(m, o->n_experts, o->top_k, o->seed, err));
     GLOT_TRY(glot_set_trainable(m, trainable_of(o), err));
     return glot_model_allocate_grads(m, err);
 }
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* One piece of the work that is timed; *seconds: how long it took. */
-typedef glot_status work_unit(void *context, double *seconds, glot_error *err);
 
 static glot_status train_unit(void *context, double *seconds, glot_error *err)
 {
@@ -74,46 +50,13 @@ static glot_status train_unit(void *context, double *seconds, glot_error *err)
     return GLOT_OK;
 }
 
-static void fill_phases(glot_bench_train_result *out, const glot_timing *timing, double seconds, int64_t n)
-{
-    double sum = 0;
-    for (int i = 0; timing && i < GLOT_N_TIMED; i++) {
-        out->phases[i] = glot_timing_seconds(timing, (glot_timed)i) / (double)n;
-        sum += out->phases[i];
-    }
-    if (timing)
-        out->phases[GLOT_TIMED_DATA] += seconds / (double)n - sum;
-}
-
-/* Once to warm up, then the timed times. */
-static glot_status time_units(glot_bench_train_result *out, work_unit *unit, void *context, const glot_model_config *config,
+static glot_status time_steps(glot_bench_train_result *out, glot_bench_unit *unit, void *context, const glot_model *m,
                               const glot_bench_train_options *o, const glot_cancel *cancel, glot_error *err)
 {
-    double seconds[MAX_STEPS], all = 0, tokens = (double)(o->batch * o->length);
-    GLOT_TRY(unit(context, &seconds[0], err));
-    uint64_t heap_calls = glot_heap_calls();
-    int64_t n = 0;
-    if (o->timing)
-        glot_timing_start(o->timing, config);
-    while (n < o->steps && !glot_cancelled(cancel)) {
-        GLOT_TRY(unit(context, &seconds[n], err));
-        all += seconds[n++];
-    }
-    if (n == 0)
-        return GLOT_FAIL(err, GLOT_CANCELLED, "stopped before the first timed step");
-    out->heap_calls = glot_heap_calls() - heap_calls;
-    fill_phases(out, o->timing, all, n);
-    qsort(seconds, (size_t)n, sizeof *seconds, compare_doubles);
-    out->seconds_per_step = seconds[n / 2];
-    out->tokens_per_s = tokens / seconds[n / 2];
-    out->best_tokens_per_s = tokens / seconds[0];
-    return GLOT_OK;
-}
-
-static glot_status check_steps(const glot_bench_train_options *o, glot_error *err)
-{
-    if (o->steps < 1 || o->steps > MAX_STEPS)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " steps are outside 1 to %d", o->steps, MAX_STEPS);
+    double tokens = (double)(o->batch * o->length);
+    GLOT_TRY(glot_bench_time(&out->times, unit, context, o->steps, m, o->timing, cancel, err));
+    out->tokens_per_s = tokens / out->times.median;
+    out->best_tokens_per_s = tokens / out->times.best;
     return GLOT_OK;
 }
 
@@ -130,7 +73,6 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
                              const glot_cancel *cancel, glot_error *err)
 {
     static const int32_t groups[2] = {0, 1};
-    GLOT_TRY(check_steps(o, err));
     *out = (glot_bench_train_result){0};
     GLOT_TRY(prepare(m, o, err));
     glot_train_settings s = glot_train_settings_default(o->phase);
@@ -149,7 +91,7 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     t->next_block = random_block;
     t->next_block_user = &text;
     out->flops_per_token = cost.flops_per_token;
-    glot_status status = time_units(out, train_unit, t, &m->config, o, cancel, err);
+    glot_status status = time_steps(out, train_unit, t, m, o, cancel, err);
     fill_memory(out, m);
     glot_trainer_free(t);
     return status;
@@ -163,21 +105,14 @@ typedef struct scoring {
     float *nll; /* [batch * length] */
 } scoring;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static glot_status forward_unit(void *context, double *seconds, glot_error *err)
 {
     scoring *s = context;
-    double start = now();
+    double start = glot_bench_now();
     (void)err;
     glot_model_forward(s->model, s->ws, NULL);
     glot_model_nll(s->model, s->ws, s->nll);
-    *seconds = now() - start;
+    *seconds = glot_bench_now() - start;
     return GLOT_OK;
 }
 
@@ -209,15 +144,14 @@ glot_status glot_bench_forward(glot_bench_train_result *out, glot_model *m, cons
     scoring s = {.model = m};
     glot_cost cost;
     glot_status status = GLOT_OK;
-    GLOT_TRY(check_steps(o, err));
     *out = (glot_bench_train_result){0};
-    GLOT_TRY(expand(m, o, err));
+    GLOT_TRY(glot_bench_expand(m, o->n_experts, o->top_k, o->seed, err));
     GLOT_TRY_OUT(glot_new(&s.nll, (size_t)n, sizeof *s.nll, "the losses of a benchmark", err));
     GLOT_TRY_OUT(glot_workspace_create(&s.ws, m, GLOT_WORKSPACE_INFER, n, o->length, o->length, err));
     GLOT_TRY_OUT(load_random(s.ws, o, err));
     GLOT_TRY_OUT(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, o->length, err));
     out->flops_per_token = cost.forward_flops_per_token;
-    GLOT_TRY_OUT(time_units(out, forward_unit, &s, &m->config, o, cancel, err));
+    GLOT_TRY_OUT(time_steps(out, forward_unit, &s, m, o, cancel, err));
 out:
     glot_workspace_free(s.ws);
     glot_free(s.nll);

@@ -3,7 +3,7 @@
 #ifndef GLOT_BENCH_BENCH_TRAIN_H
 #define GLOT_BENCH_BENCH_TRAIN_H
 
-#include "bench/timing.h"
+#include "bench/units.h"
 #include "train/train.h"
 
 typedef struct glot_bench_train_options {
@@ -21,9 +21,7 @@ typedef struct glot_bench_train_result {
     double tokens_per_s;        /* median over the timed steps */
     double best_tokens_per_s;   /* fastest step */
     double flops_per_token;     /* counted from shapes: glot_cost_of */
-    double seconds_per_step;    /* median */
-    double phases[GLOT_N_TIMED]; /* mean seconds of a step; what is in no op counts as data */
-    uint64_t heap_calls;        /* during the timed steps; must be 0 */
+    glot_bench_times times;     /* of a step; heap_calls must be 0 */
     glot_train_memory memory;
     uint64_t planned_bytes;     /* of weights and of `memory` */
     uint64_t peak_bytes;        /* most of the process's memory that was resident, measured */

@@ -3,8 +3,9 @@
 #include "bench/products.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "bench/units.h"
 
-#include <time.h>
+#include <string.h>
 
 /* One op on tensors made for it. */
 typedef struct bench_case {
@@ -64,20 +65,13 @@ static const case_row case_rows[] = {
     {"attention_backward", MAX_ROWS, N_HEADS, HEAD_DIM, run_attention_backward},
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool is_attention(const case_row *row)
 {
     return row->run == run_attention || row->run == run_attention_backward;
 }
 
 /* Takes the case's tensors from the pool. */
-static void take_case(bench_case *c, const case_row *row, glot_pool *pool)
+static void take_case(bench_case *c, const case_row *row, glot_dtype weights, glot_pool *pool)
 {
     if (is_attention(row)) {
         c->out = c->x = c->extra[0] = glot_tensor_3d(GLOT_F32, row->m, N_HEADS, HEAD_DIM);
@@ -91,22 +85,26 @@ static void take_case(bench_case *c, const case_row *row, glot_pool *pool)
     }
     c->out = glot_tensor_2d(GLOT_F32, row->m, row->n);
     c->x = glot_tensor_2d(GLOT_F32, row->m, row->k);
-    c->w = glot_tensor_2d(GLOT_F32, row->n, row->k);
+    c->w = glot_tensor_2d(row->run == run_backward_weight ? GLOT_F32 : weights, row->n, row->k);
     glot_pool_take(pool, &c->out);
     glot_pool_take(pool, &c->x);
     glot_pool_take(pool, &c->w);
 }
 
-/* Numbers around 0 of the size of activations. */
-static void fill(glot_backend *be, const glot_tensor *t, float *host)
+/* Numbers around 0 of the size of activations: some, again and again. */
+static void fill(glot_backend *be, const glot_tensor *t, char *host)
 {
+    enum { SOME = 4096 };
     glot_rng rng = glot_rng_seed(1, (uint64_t)glot_tensor_elements(t));
-    for (int64_t i = 0; i < glot_tensor_elements(t); i++)
-        host[i] = (float)glot_rng_u32(&rng) * 0x1p-32f - 0.5f;
+    size_t bytes = glot_tensor_bytes(t), filled = SOME * glot_dtype_block_bytes(t->dtype);
+    for (int64_t i = 0; i < SOME; i++)
+        glot_dtype_set(t->dtype, host, i, (double)glot_rng_u32(&rng) * 0x1p-32 - 0.5);
+    for (; filled < bytes; filled *= 2)
+        memcpy(host + filled, host, filled < bytes - filled ? filled : bytes - filled);
     be->upload(be, t, host);
 }
 
-static void fill_case(bench_case *c, const case_row *row, float *host)
+static void fill_case(bench_case *c, const case_row *row, char *host)
 {
     fill(c->be, &c->x, host);
     fill(c->be, &c->out, host);
@@ -126,10 +124,10 @@ static double time_call(bench_case *c, const case_row *row)
 {
     float one[MAX_ROWS];
     glot_tensor last = glot_tensor_slice(&c->out, 0, 0);
-    double start = now();
+    double start = glot_bench_now();
     row->run(c);
     c->be->download(c->be, one, &last);
-    return now() - start;
+    return glot_bench_now() - start;
 }
 
 static double flops_of(const case_row *row)
@@ -144,8 +142,8 @@ static double flops_of(const case_row *row)
 
 static glot_bench_product time_case(bench_case *c, const case_row *row, double seconds)
 {
-    double best = time_call(c, row), start = now();
-    for (int i = 0; i < MIN_REPEATS || now() - start < seconds; i++) {
+    double best = time_call(c, row), start = glot_bench_now();
+    for (int i = 0; i < MIN_REPEATS || glot_bench_now() - start < seconds; i++) {
         double took = time_call(c, row);
         best = took < best ? took : best;
     }
@@ -153,7 +151,7 @@ static glot_bench_product time_case(bench_case *c, const case_row *row, double s
     return (glot_bench_product){row->name, row->m, row->n, row->k, flops_of(row), bytes, best};
 }
 
-glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, double seconds,
+glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights, double seconds,
                                 glot_error *err)
 {
     enum { N_CASES = sizeof case_rows / sizeof *case_rows };
@@ -164,18 +162,18 @@ glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_back
                           .max_width = VOCABULARY,
                           .max_head_dim = HEAD_DIM};
     GLOT_TRY(be->reserve(be, &limits, err));
-    float *host;
-    GLOT_TRY(glot_new(&host, (size_t)VOCABULARY * HIDDEN, sizeof *host, "the numbers of a benchmark", err));
+    char *host;
+    GLOT_TRY(glot_new(&host, (size_t)VOCABULARY * HIDDEN, sizeof(float), "the numbers of a benchmark", err));
     glot_status status = GLOT_OK;
     for (int i = 0; i < N_CASES && status == GLOT_OK; i++) {
         bench_case c = {.be = be};
         glot_pool pool;
         glot_pool_measure(&pool, be);
-        take_case(&c, &case_rows[i], &pool);
+        take_case(&c, &case_rows[i], weights, &pool);
         status = glot_pool_init(&pool, be, pool.peak, "the tensors of a benchmark", err);
         if (status != GLOT_OK)
             break;
-        take_case(&c, &case_rows[i], &pool);
+        take_case(&c, &case_rows[i], weights, &pool);
         fill_case(&c, &case_rows[i], host);
         rows[i] = time_case(&c, &case_rows[i], seconds);
         glot_pool_release(&pool);

@@ -14,9 +14,9 @@ typedef struct glot_bench_product {
     double seconds;   /* of one call, the shortest of the repetitions */
 } glot_bench_product;
 
-/* Fills rows [GLOT_BENCH_PRODUCTS] and *n_rows. Each op runs for about `seconds` (at least three times).
- * Reserves on `be` what the shapes need; takes about 400 MB. */
-glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, double seconds,
+/* Fills rows [GLOT_BENCH_PRODUCTS] and *n_rows. Each op runs for about `seconds` (at least three times); weights that are not written are of type
+ * `weights`. Reserves on `be` what the shapes need; takes about 400 MB. */
+glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights, double seconds,
                                 glot_error *err);
 
 #endif

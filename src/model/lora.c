@@ -97,7 +97,7 @@ glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *s, uint
 static glot_status merge(glot_model *m, glot_param *p, glot_error *err)
 {
     const glot_lora *lora = &p->lora;
-    GLOT_TRY(glot_param_own(m, p, err));
+    GLOT_TRY(glot_param_own(m, p, m->be->real, err));
     glot_dtype products = m->be->products;
     m->be->products = m->be->real;
     glot_op_scale(m->be, lora->b, lora->b, lora->scale);

@@ -72,6 +72,8 @@ glot_status glot_model_open(glot_model **out, glot_backend *be, const char *path
 glot_status glot_model_create_random(glot_model **out, glot_backend *be, const glot_model_config *config,
                                      uint64_t seed, glot_error *err);
 void glot_model_close(glot_model *m);
+/* Gives every matrix memory of its own in this type (F32, F16, BF16), for benchmarks. */
+glot_status glot_model_store_as(glot_model *m, glot_dtype dtype, glot_error *err);
 
 /* Adds a parameter (memory from the backend, contents undefined) at the end of the table, and points the
  * layer at it when linked. Shape must be right for the role. */

@@ -410,12 +410,12 @@ static size_t n_all(const glot_model *m)
     return m->n_params + m->n_adapters;
 }
 
-glot_status glot_param_own(glot_model *m, glot_param *p, glot_error *err)
+glot_status glot_param_own(glot_model *m, glot_param *p, glot_dtype dtype, glot_error *err)
 {
-    if (p->is_owned && p->weight.dtype == m->be->real)
+    if (p->is_owned && p->weight.dtype == dtype)
         return GLOT_OK;
     glot_tensor own = p->weight;
-    own.dtype = m->be->real;
+    own.dtype = dtype;
     own.addr = NULL;
     GLOT_TRY(m->be->alloc(m->be, &own.addr, glot_tensor_bytes(&own), p->name, err));
     m->be->copy(m->be, &own, &p->weight);
@@ -432,7 +432,7 @@ static glot_status allocate_grad(glot_model *m, glot_param *p, glot_error *err)
         free_owned(m, &p->grad);
         return GLOT_OK;
     }
-    GLOT_TRY(glot_param_own(m, p, err));
+    GLOT_TRY(glot_param_own(m, p, m->be->real, err));
     if (p->grad.addr)
         return GLOT_OK;
     p->grad = p->weight;
@@ -446,6 +446,14 @@ glot_status glot_model_allocate_grads(glot_model *m, glot_error *err)
         GLOT_TRY(allocate_grad(m, param_at(m, i), err));
     glot_model_zero_grads(m);
     return glot_model_link(m, err);
+}
+
+glot_status glot_model_store_as(glot_model *m, glot_dtype dtype, glot_error *err)
+{
+    for (size_t i = 0; i < m->n_params; i++)
+        if (m->params[i]->weight.n_dims > 1)
+            GLOT_TRY(glot_param_own(m, m->params[i], dtype, err));
+    return GLOT_OK;
 }
 
 void glot_model_zero_grads(glot_model *m)

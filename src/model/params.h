@@ -23,8 +23,8 @@ glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_
 
 /* Memory of the model's own for a weight that has shape and type. */
 glot_status glot_param_place(glot_model *m, glot_param *p, glot_error *err);
-/* A weight that changes is the model's own and be->real: converted where it was mapped or of another type. */
-glot_status glot_param_own(glot_model *m, glot_param *p, glot_error *err);
+/* Makes a weight the model's own and of this type: converted where it was mapped or of another one. A weight that changes is be->real. */
+glot_status glot_param_own(glot_model *m, glot_param *p, glot_dtype dtype, glot_error *err);
 void glot_param_free(glot_model *m, glot_param *p); /* NULL is allowed */
 
 /* Takes a parameter out of the table and frees it; glot_model_link must follow. */

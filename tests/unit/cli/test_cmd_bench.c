@@ -1,0 +1,55 @@
+/* test_cmd_bench.c: what `glot bench` prints for other programs to read. (`bench tokenize`: test_cmd_tokenize.c.) */
+#include "run_glot.h"
+
+static double number_at(const json_t *o, const char *key)
+{
+    const json_t *value = json_object_get(o, key);
+    if (!json_is_number(value))
+        fail_msg("no number '%s'", key);
+    return json_number_value(value);
+}
+
+/* One layer of the shape: 2 * 28,311,552 numbers of the tied head in 16 bits and the layer's. */
+static void test_decode(void **state)
+{
+    json_t *r = json_of(run_glot(state, "bench", "decode", "--layers", "1", "--experts", "1", "--weights", "bf16", "--dtype", "bf16", "--length",
+                                 "2", "--steps", "1", "--json"));
+    assert_string_equal(text_at(r, "work"), "decode");
+    assert_true(number_at(r, "tokens_per_s") > 0 && number_at(r, "best_tokens_per_s") >= number_at(r, "tokens_per_s"));
+    assert_true(number_at(r, "bytes_per_token") == 2.0 * (49152 * 576 + 2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576) + 4.0 * 3 * 576);
+    assert_true(number_at(r, "bytes_per_s") > 0 && number_at(r, "peak_bytes_per_s") > 0);
+    assert_int_equal(int_at(r, "heap_calls"), 0);
+    assert_true(number_at(json_object_get(r, "phases"), "logits_and_loss") > 0);
+    json_decref(r);
+}
+
+static void test_forward(void **state)
+{
+    json_t *r = json_of(run_glot(state, "bench", "forward", "--layers", "1", "--experts", "2", "--batch", "1", "--length", "4", "--steps", "1",
+                                 "--json"));
+    assert_true(number_at(r, "flops_per_token") > 0 && number_at(r, "tokens_per_s") > 0);
+    assert_true(number_at(r, "bytes_per_token") == 0);
+    json_decref(r);
+}
+
+static void test_products(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+    print_message("[ skipped ] the products are of real sizes: too slow with sanitizers\n");
+    (void)state;
+    skip();
+#else
+    json_t *r = json_of(run_glot(state, "bench", "products", "--weights", "f16", "--json"));
+    const json_t *first = json_array_get(json_object_get(r, "products"), 0);
+    assert_string_equal(text_at(first, "op"), "linear");
+    assert_int_equal(int_at(first, "m"), 1024);
+    assert_true(number_at(first, "flops_per_s") > 0 && number_at(r, "peak_flops_per_s") > 0);
+    json_decref(r);
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_products)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
