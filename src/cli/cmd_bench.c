@@ -1,6 +1,7 @@
-/* cmd_bench.c: `glot bench train|review|forward|decode|tokenize|products`: tokens per second beside what this machine can do. */
+/* cmd_bench.c: `glot bench train|review|forward|decode|tokenize|similarity|products`: tokens per second beside what this machine can do. */
 #include "base/memory.h"
 #include "bench/bench_decode.h"
+#include "bench/bench_similarity.h"
 #include "bench/bench_train.h"
 #include "bench/shapes.h"
 #include "cli/bench_products.h"
@@ -12,7 +13,7 @@
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"WORK", .kind = GLOT_OPTION_CHOICE, .value = "train|review|forward|decode|tokenize|products", .is_argument = true, .is_required = true, .help = "what to time"},
+    {"WORK", .kind = GLOT_OPTION_CHOICE, .value = "train|review|forward|decode|tokenize|similarity|products", .is_argument = true, .is_required = true, .help = "what to time"},
     {"shape", .kind = GLOT_OPTION_STRING, .value = "NAME", .initial = "smollm2-135m",
      .help = "smollm2-135m, qwen1.5-1.8b, llama-3.2-1b or llama-3.2-3b, with random weights"},
     {"weights", .kind = GLOT_OPTION_CHOICE, .value = "float32|bf16|f16", .initial = "float32", .help = "type that the shape's matrices are stored in"},
@@ -21,9 +22,9 @@ static const glot_option rows[] = {
      .help = "only so many layers of the shape; 0: all"},
     {"experts", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = GLOT_MAX_EXPERTS, .initial = "4", .help = "experts in every layer"},
     {"top-k", .kind = GLOT_OPTION_INT, .value = "K", .min = 1, .max = GLOT_MAX_EXPERTS, .initial = "2", .help = "experts of a token"},
-    {"batch", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 65536, .initial = "4", .unit = "sequences", .help = "sequences in a step"},
+    {"batch", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 65536, .initial = "4", .unit = "sequences", .help = "sequences in a step; similarity: of each language"},
     {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 2, .max = 1 << 20, .initial = "256", .unit = "tokens", .help = "tokens in a sequence; decode: before the first that is timed"},
-    {"steps", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 64, .initial = "5", .help = "timed steps, after one that is not; decode: of 16 tokens"},
+    {"steps", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 64, .initial = "5", .help = "timed steps, after one that is not; decode: of 16 tokens; similarity: of nine languages"},
     {"recompute", .kind = GLOT_OPTION_FLAG, .help = "train, review: keep less of the forward pass and compute it again"},
     {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .help = "tokenize: text of each language, .jsonl or .txt"},
     {"max-bytes", .kind = GLOT_OPTION_SIZE, .value = "N", .initial = "0", .unit = "bytes",
@@ -68,6 +69,7 @@ typedef struct result {
     double peak_flops, peak_bytes;           /* a second */
     glot_bench_times times;
     uint64_t planned_bytes, activation_bytes, memory_bytes; /* train, review: memory as planned, a part of it, and as measured */
+    double forward_seconds; /* similarity: of the forward passes that it takes */
 } result;
 
 static json_t *phases_json(const glot_bench_times *t)
@@ -93,6 +95,8 @@ static glot_status print_json(const glot_cli *cli, const glot_backend *be, const
         json_object_set_new(out, "activation_bytes", json_integer((json_int_t)r->activation_bytes));
         json_object_set_new(out, "peak_memory_bytes", json_integer((json_int_t)r->memory_bytes));
     }
+    if (r->forward_seconds > 0)
+        json_object_set_new(out, "forward_ratio", json_real(r->times.median / r->forward_seconds));
     json_decref(machine);
     return cli_json(out, err);
 }
@@ -109,6 +113,8 @@ static glot_status print_text(const glot_backend *be, const result *r, glot_erro
     if (r->planned_bytes)
         GLOT_TRY(cli_printf(err, "memory: %.0f MB planned, of them activations %.0f MB; %.0f MB at most\n", (double)r->planned_bytes / 1e6,
                             (double)r->activation_bytes / 1e6, (double)r->memory_bytes / 1e6));
+    if (r->forward_seconds > 0)
+        GLOT_TRY(cli_printf(err, "%.3f times the forward passes alone (%.4g s)\n", r->times.median / r->forward_seconds, r->forward_seconds));
     for (int i = 0; i < GLOT_N_TIMED; i++)
         all += r->times.phases[i];
     for (int i = 0; i < GLOT_N_TIMED; i++)
@@ -157,6 +163,26 @@ static glot_status time_decode(result *out, glot_model *m, glot_timing *timing, 
     return GLOT_OK;
 }
 
+static glot_status time_similarity(result *out, glot_model *m, glot_timing *timing, const glot_cli *cli, glot_error *err)
+{
+    const glot_args *a = cli->args;
+    glot_bench_similarity_options o = {.n_experts = (int)glot_args_int(a, "experts"), .top_k = (int)glot_args_int(a, "top-k"),
+                                       .batch = glot_args_int(a, "batch"), .length = glot_args_int(a, "length"),
+                                       .steps = glot_args_int(a, "steps"), .seed = 1, .timing = timing};
+    glot_bench_similarity_result r;
+    double n_tokens = (double)(GLOT_BENCH_LANGUAGES * o.batch * o.length);
+    GLOT_TRY(glot_bench_similarity(&r, m, &o, cli->cancel, err));
+    *out = (result){n_tokens / r.times.median, n_tokens / r.times.best, r.flops_per_token, .times = r.times, .forward_seconds = r.forward_seconds};
+    return GLOT_OK;
+}
+
+typedef glot_status time_work(result *out, glot_model *m, glot_timing *timing, const glot_cli *cli, glot_error *err);
+
+static time_work *work_of(const glot_args *a)
+{
+    return is_work(a, "decode") ? time_decode : is_work(a, "similarity") ? time_similarity : time_steps;
+}
+
 static glot_status run(const glot_cli *cli, glot_error *err)
 {
     const glot_args *a = cli->args;
@@ -172,7 +198,7 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     GLOT_TRY(cli_backend_open(&be, cli, err));
     GLOT_TRY_OUT(glot_timing_create(&timing, be, err));
     GLOT_TRY_OUT(open_model(&m, glot_timing_backend(timing), a, err));
-    GLOT_TRY_OUT((is_work(a, "decode") ? time_decode : time_steps)(&r, m, timing, cli, err));
+    GLOT_TRY_OUT(work_of(a)(&r, m, timing, cli, err));
     r.peak_flops = glot_cpu_peak_flops(be);
     r.peak_bytes = peak_bytes(be);
     GLOT_TRY_OUT(cli->is_json ? print_json(cli, be, &r, err) : print_text(be, &r, err));

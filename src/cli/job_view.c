@@ -211,12 +211,21 @@ static glot_status print_samples(const json_t *results, glot_error *err)
     return GLOT_OK;
 }
 
+/* Full fine-tuning freezes nothing. */
+static glot_status print_frozen(const char *sha256, glot_error *err)
+{
+    static const char of_nothing[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    if (strcmp(sha256, of_nothing) == 0)
+        return cli_printf(err, "\nevery weight was trained, none was frozen\n");
+    return cli_printf(err, "\nfrozen weights unchanged: SHA-256 %s\n", sha256);
+}
+
 glot_status cli_job_summary(const json_t *results, const char *output, glot_error *err)
 {
     const json_t *frozen = json_object_get(results, "frozen_sha256");
     GLOT_TRY(print_table(results, err));
     GLOT_TRY(print_tasks(results, err));
     GLOT_TRY(print_samples(results, err));
-    GLOT_TRY(cli_printf(err, "\nfrozen weights unchanged: SHA-256 %s\n", string_of(frozen, "after")));
+    GLOT_TRY(print_frozen(string_of(frozen, "after"), err));
     return cli_printf(err, "model   %s/model\nreport  %s/report.html\n", output, output);
 }

@@ -32,6 +32,17 @@ static void test_forward(void **state)
     json_decref(r);
 }
 
+/* Nine languages of one window: passes without logits, and what is said of them. */
+static void test_similarity(void **state)
+{
+    json_t *r = json_of(run_glot(state, "bench", "similarity", "--layers", "1", "--experts", "1", "--batch", "1", "--length", "4", "--steps", "1",
+                                 "--json"));
+    double of_weights = 2.0 * (2 * 576 * 576 + 2 * 192 * 576 + 3 * 1536 * 576), flops = number_at(r, "flops_per_token");
+    assert_true(flops >= of_weights && flops < 1.01 * of_weights);
+    assert_true(number_at(r, "forward_ratio") > 0 && number_at(r, "tokens_per_s") > 0);
+    json_decref(r);
+}
+
 static void test_products(void **state)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -50,6 +61,6 @@ static void test_products(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_products)};
+    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_similarity), IN_FOLDER(test_products)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
