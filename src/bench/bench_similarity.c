@@ -1,7 +1,6 @@
 /* bench_similarity.c: every language is the same random text, which costs what any other does. */
 #include "bench/bench_similarity.h"
 #include "base/memory.h"
-#include "base/rng.h"
 #include "expand/cost.h"
 #include "expand/similarity.h"
 
@@ -10,38 +9,20 @@ enum { N_OLD = 3 };
 typedef struct measuring {
     const glot_model *model;
     const glot_bench_similarity_options *options;
-    int32_t *ids, *positions, *segments; /* [batch * length], [batch * length], [batch, 4] */
-    double *means;                       /* [languages, n_layers, hidden] */
+    glot_batch batch;
+    int32_t *numbers; /* of the batch; owned */
+    double *means;    /* [languages, n_layers, hidden] */
     glot_workspace *ws;
     glot_hsa *hsa;
 } measuring;
-
-static glot_status make_text(measuring *t, glot_error *err)
-{
-    const glot_bench_similarity_options *o = t->options;
-    int64_t n = o->batch * o->length;
-    glot_rng rng = glot_rng_seed(o->seed, 7);
-    GLOT_TRY(glot_new(&t->ids, (size_t)n, sizeof *t->ids, "the ids of a benchmark", err));
-    GLOT_TRY(glot_new(&t->positions, (size_t)n, sizeof *t->positions, "the positions of a benchmark", err));
-    GLOT_TRY(glot_new(&t->segments, (size_t)o->batch, 4 * sizeof *t->segments, "the segments of a benchmark", err));
-    for (int64_t i = 0; i < n; i++) {
-        t->ids[i] = (int32_t)glot_rng_below(&rng, (uint32_t)t->model->config.vocab_size);
-        t->positions[i] = (int32_t)(i % o->length);
-    }
-    for (int64_t s = 0; s < 4 * o->batch; s++)
-        t->segments[s] = (int32_t)(s % 2 ? o->length : s / 4 * o->length);
-    return GLOT_OK;
-}
 
 /* The passes that the similarity takes, without it. */
 static glot_status forward_unit(void *context, double *seconds, glot_error *err)
 {
     measuring *t = context;
-    glot_batch batch = {.n_tokens = t->options->batch * t->options->length, .ids = t->ids, .positions = t->positions,
-                        .n_segments = t->options->batch, .segments = t->segments};
     double start = glot_bench_now();
     for (int l = 0; l < GLOT_BENCH_LANGUAGES; l++) {
-        GLOT_TRY(glot_workspace_load(t->ws, &batch, err));
+        GLOT_TRY(glot_workspace_load(t->ws, &t->batch, err));
         glot_model_forward(t->model, t->ws, NULL);
     }
     GLOT_TRY(t->model->be->check(t->model->be, err));
@@ -55,7 +36,7 @@ static glot_status measure_language(measuring *t, double *means, glot_error *err
     const glot_bench_similarity_options *o = t->options;
     uint64_t n_tokens;
     for (int64_t s = 0; s < o->batch; s++) {
-        glot_document document = {.ids = t->ids + s * o->length, .n_ids = (uint32_t)(o->length - 1)};
+        glot_document document = {.ids = t->batch.ids + s * o->length, .n_ids = (uint32_t)(o->length - 1)};
         GLOT_TRY(glot_hsa_add(t->hsa, &document, err));
     }
     return glot_hsa_finish(t->hsa, means, &n_tokens, err);
@@ -86,7 +67,7 @@ static glot_status prepare(measuring *t, const glot_model *m, glot_error *err)
     const glot_bench_similarity_options *o = t->options;
     glot_hsa_options hsa = {.length = o->length - 1};
     size_t n_means = (size_t)(GLOT_BENCH_LANGUAGES * m->config.n_layers * m->config.hidden_size);
-    GLOT_TRY(make_text(t, err));
+    GLOT_TRY(glot_bench_random_batch(&t->batch, &t->numbers, m, o->batch, o->length, o->seed, err));
     GLOT_TRY(glot_new(&t->means, n_means, sizeof *t->means, "the means of a benchmark", err));
     GLOT_TRY(glot_hsa_create(&t->hsa, m, &hsa, err));
     return glot_workspace_create(&t->ws, m, GLOT_WORKSPACE_INFER, o->batch * o->length, o->length, o->length, err);
@@ -110,9 +91,7 @@ glot_status glot_bench_similarity(glot_bench_similarity_result *out, glot_model 
 out:
     glot_hsa_free(t.hsa);
     glot_workspace_free(t.ws);
-    glot_free(t.ids);
-    glot_free(t.positions);
-    glot_free(t.segments);
+    glot_free(t.numbers);
     glot_free(t.means);
     return status;
 }

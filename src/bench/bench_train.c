@@ -116,22 +116,11 @@ static glot_status forward_unit(void *context, double *seconds, glot_error *err)
     return GLOT_OK;
 }
 
-/* Random ids; each token's target is the next one. */
 static glot_status load_random(glot_workspace *ws, const glot_bench_train_options *o, glot_error *err)
 {
-    int64_t n = o->batch * o->length;
-    int32_t *numbers;
-    glot_rng rng = glot_rng_seed(o->seed, 7);
-    GLOT_TRY(glot_new(&numbers, (size_t)(2 * n + 1 + 4 * o->batch), sizeof *numbers, "the ids of a benchmark", err));
-    int32_t *ids = numbers, *positions = ids + n + 1, *segments = positions + n;
-    for (int64_t i = 0; i <= n; i++)
-        ids[i] = (int32_t)glot_rng_below(&rng, (uint32_t)ws->model->config.vocab_size);
-    for (int64_t i = 0; i < n; i++)
-        positions[i] = (int32_t)(i % o->length);
-    for (int64_t i = 0; i < 4 * o->batch; i++)
-        segments[i] = (int32_t)(i % 2 ? o->length : i / 4 * o->length);
-    glot_batch batch = {.n_tokens = n, .ids = ids, .positions = positions, .n_segments = o->batch, .segments = segments,
-                        .targets = ids + 1};
+    glot_batch batch;
+    int32_t *numbers = NULL;
+    GLOT_TRY(glot_bench_random_batch(&batch, &numbers, ws->model, o->batch, o->length, o->seed, err));
     glot_status status = glot_workspace_load(ws, &batch, err);
     glot_free(numbers);
     return status;

@@ -1,6 +1,7 @@
 /* units.c: see units.h. */
 #include "bench/units.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "expand/upcycle.h"
 
 #include <math.h>
@@ -21,6 +22,24 @@ glot_status glot_bench_expand(glot_model *m, int n_experts, int top_k, uint64_t 
         all[l] = n_experts;
     glot_upcycle_settings settings = {.top_k = top_k, .seed = seed};
     return n_experts > 1 ? glot_upcycle(m, all, &settings, err) : GLOT_OK;
+}
+
+glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const glot_model *m, int64_t n_sequences, int64_t length,
+                                    uint64_t seed, glot_error *err)
+{
+    int64_t n = n_sequences * length;
+    glot_rng rng = glot_rng_seed(seed, 7);
+    GLOT_TRY(glot_new(numbers, (size_t)(2 * n + 1 + 4 * n_sequences), sizeof **numbers, "the ids of a benchmark", err));
+    int32_t *ids = *numbers, *positions = ids + n + 1, *segments = positions + n;
+    for (int64_t i = 0; i <= n; i++)
+        ids[i] = (int32_t)glot_rng_below(&rng, (uint32_t)m->config.vocab_size);
+    for (int64_t i = 0; i < n; i++)
+        positions[i] = (int32_t)(i % length);
+    for (int64_t i = 0; i < 4 * n_sequences; i++)
+        segments[i] = (int32_t)(i % 2 ? length : i / 4 * length);
+    *out = (glot_batch){.n_tokens = n, .ids = ids, .positions = positions, .n_segments = n_sequences, .segments = segments,
+                        .targets = ids + 1};
+    return GLOT_OK;
 }
 
 static int compare_doubles(const void *a, const void *b)

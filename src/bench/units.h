@@ -24,6 +24,10 @@ glot_status glot_bench_time(glot_bench_times *out, glot_bench_unit *unit, void *
 /* Gives every layer of a dense model n_experts; 1: nothing to do. */
 glot_status glot_bench_expand(glot_model *m, int n_experts, int top_k, uint64_t seed, glot_error *err);
 
+/* n_sequences of `length` random ids; each token's target is the next one. *out points into *numbers, which the caller frees. */
+glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const glot_model *m, int64_t n_sequences, int64_t length,
+                                    uint64_t seed, glot_error *err);
+
 double glot_bench_now(void); /* seconds since some moment */
 
 #endif
