@@ -154,3 +154,15 @@ json_t *glot_json_ints(const int32_t *values, int64_t n)
         json_array_append_new(list, json_integer(values[i]));
     return list;
 }
+
+const char *glot_json_text(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+double glot_json_number(const json_t *o, const char *key)
+{
+    const json_t *number = json_object_get(o, key);
+    return json_is_number(number) ? json_number_value(number) : (double)NAN;
+}

@@ -24,6 +24,10 @@ glot_status glot_json_get_bool_opt(const json_t *o, const char *key, bool *out, 
 glot_status glot_json_get_string(const json_t *o, const char *key, const char **out, const char *path, glot_error *err);
 glot_status glot_json_get_string_opt(const json_t *o, const char *key, const char **out, const char *path, glot_error *err);
 
+/* For what glot itself wrote: the text of a key, borrowed, "" where there is none; its number, NaN where there is none. */
+const char *glot_json_text(const json_t *o, const char *key);
+double glot_json_number(const json_t *o, const char *key);
+
 /* One document as text: reals with 17 digits, keys in insertion order; indent 0 is one line. The caller frees with free(). NULL
  * where memory ends. */
 char *glot_json_dump(const json_t *value, int indent);

@@ -21,25 +21,13 @@ static const glot_option rows[] = {
 
 /* ---- a run in words ---- */
 
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static double number_of(const json_t *object, const char *key)
-{
-    const json_t *number = json_object_get(object, key);
-    return json_is_number(number) ? json_number_value(number) : (double)NAN;
-}
-
 /* "train 41/80 (51%)  eta 3:12  tok/s 658  loss 3.41 ...", as the job itself tells it. */
 static void put_step(glot_str *out, const glot_watch *w)
 {
     char text[128];
     bool is_train = strcmp(w->progress.name, "train") == 0;
-    cli_step_text(text, is_train, number_of(w->step, "ce"), number_of(w->step, is_train ? "balance" : "lpr"),
-                  number_of(w->step, "grad_norm"), number_of(w->step, "lr"));
+    cli_step_text(text, is_train, glot_json_number(w->step, "ce"), glot_json_number(w->step, is_train ? "balance" : "lpr"),
+                  glot_json_number(w->step, "grad_norm"), glot_json_number(w->step, "lr"));
     glot_progress_line(&w->progress, text, out);
 }
 
@@ -47,11 +35,11 @@ static void put_scores(glot_str *out, const json_t *line)
 {
     const char *language;
     json_t *score;
-    glot_str_printf(out, "%s: bits per byte", string_of(line, "stage"));
+    glot_str_printf(out, "%s: bits per byte", glot_json_text(line, "stage"));
     if (json_object_get(line, "step"))
         glot_str_printf(out, " at step %lld", (long long)json_integer_value(json_object_get(line, "step")));
     json_object_foreach(json_object_get(line, "text"), language, score)
-        glot_str_printf(out, "  %s %.4f", language, number_of(score, "bits_per_byte"));
+        glot_str_printf(out, "  %s %.4f", language, glot_json_number(score, "bits_per_byte"));
 }
 
 static const char *end_text(glot_watch_end end)
@@ -73,7 +61,7 @@ static glot_status print_news(const glot_watch *w, glot_error *err)
     glot_str text = {0};
     json_array_foreach(w->news, i, line)
     {
-        bool is_evaluation = strcmp(string_of(line, "phase"), "eval") == 0;
+        bool is_evaluation = strcmp(glot_json_text(line, "phase"), "eval") == 0;
         has_step = has_step || !is_evaluation;
         if (!is_evaluation)
             continue;
@@ -223,8 +211,8 @@ static void put_languages(screen *s, glot_str *row, const glot_watch *w)
     put_row(s, 1, row);
     json_object_foreach(w->scores, language, score)
     {
-        double now = number_of(score, "bits_per_byte"),
-               before = number_of(json_object_get(w->before, language), "bits_per_byte");
+        double now = glot_json_number(score, "bits_per_byte"),
+               before = glot_json_number(json_object_get(w->before, language), "bits_per_byte");
         put_name(row, language, 13);
         put_number(row, before, 4);
         put_number(row, now, 4);

@@ -62,8 +62,7 @@ static void on_step(void *user, const glot_step_report *r)
 /* A number of a language's score; NaN where there is none. */
 static double number_of(const json_t *scores, const char *language, const char *key)
 {
-    const json_t *number = json_object_get(json_object_get(scores, language), key);
-    return json_is_number(number) ? json_number_value(number) : (double)NAN;
+    return glot_json_number(json_object_get(scores, language), key);
 }
 
 static double bits_of(const json_t *scores, const char *language)
@@ -179,12 +178,6 @@ static glot_status print_tasks(const json_t *results, glot_error *err)
     return GLOT_OK;
 }
 
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* One line for a person: line breaks become spaces. */
 static glot_status print_line(const char *label, const char *text, glot_error *err)
 {
@@ -203,10 +196,10 @@ static glot_status print_samples(const json_t *results, glot_error *err)
                                                                    : json_object_get(samples, "after_train");
     for (size_t i = 0; i < json_array_size(after); i++) {
         const json_t *now = json_array_get(after, i);
-        GLOT_TRY(cli_printf(err, "\n%s\n", string_of(now, "language")));
-        GLOT_TRY(print_line("prompt", string_of(now, "prompt"), err));
-        GLOT_TRY(print_line("before", string_of(json_array_get(before, i), "text"), err));
-        GLOT_TRY(print_line("after", string_of(now, "text"), err));
+        GLOT_TRY(cli_printf(err, "\n%s\n", glot_json_text(now, "language")));
+        GLOT_TRY(print_line("prompt", glot_json_text(now, "prompt"), err));
+        GLOT_TRY(print_line("before", glot_json_text(json_array_get(before, i), "text"), err));
+        GLOT_TRY(print_line("after", glot_json_text(now, "text"), err));
     }
     return GLOT_OK;
 }
@@ -226,6 +219,6 @@ glot_status cli_job_summary(const json_t *results, const char *output, glot_erro
     GLOT_TRY(print_table(results, err));
     GLOT_TRY(print_tasks(results, err));
     GLOT_TRY(print_samples(results, err));
-    GLOT_TRY(print_frozen(string_of(frozen, "after"), err));
+    GLOT_TRY(print_frozen(glot_json_text(frozen, "after"), err));
     return cli_printf(err, "model   %s/model\nreport  %s/report.html\n", output, output);
 }

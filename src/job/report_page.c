@@ -1,8 +1,6 @@
 /* report_page.c: the report's page: its style, its headings, and what every section asks of results.json. Inline style only: no network, no script. */
 #include "job/report_parts.h"
 
-#include <math.h>
-
 static const char style[] =
     "<style>:root{color-scheme:light dark;--fg:#1b2330;--bg:#fdfdfc;--soft:#586274;--line:#e3e5ea;--card:#f5f6f8;--good:#14683f;--bad:#b42318;"
     "--heat:37,99,235;--c0:#2563eb;--c1:#c2570c;--c2:#15803d;--c3:#9333ea;--c4:#be123c;--c5:#0e7490;--c6:#7c6a06;--c7:#666}"
@@ -40,17 +38,11 @@ static const char style[] =
     ".charts{grid-template-columns:1fr 1fr}figure{border:1px solid var(--line)}pre{white-space:pre-wrap;overflow-wrap:anywhere}.scroll{overflow:visible}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}</style>";
 
-static double number_at(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
 glot_svg_range glot_report_score(const json_t *results, const char *when, const char *language)
 {
     const json_t *text = json_object_get(json_object_get(results, when), "text"), *score = json_object_get(text, language);
-    return (glot_svg_range){number_at(score, "bits_per_byte"), number_at(score, "bits_per_byte_low"),
-                            number_at(score, "bits_per_byte_high")};
+    return (glot_svg_range){glot_json_number(score, "bits_per_byte"), glot_json_number(score, "bits_per_byte_low"),
+                            glot_json_number(score, "bits_per_byte_high")};
 }
 
 double glot_report_bits(const json_t *results, const char *when, const char *language)

@@ -22,12 +22,6 @@ struct glot_watch_place {
 
 /* ---- a line ---- */
 
-static const char *string_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 static double number_of(const json_t *object, const char *key)
 {
     return json_number_value(json_object_get(object, key));
@@ -62,7 +56,7 @@ static void begin_stage(glot_watch *w, json_t *line, const char *phase)
 static glot_status take_step(glot_watch *w, json_t *line, const char *phase, glot_error *err)
 {
     struct glot_watch_place *p = w->place;
-    if (!w->step || strcmp(string_of(w->step, "phase"), phase) != 0)
+    if (!w->step || strcmp(glot_json_text(w->step, "phase"), phase) != 0)
         begin_stage(w, line, phase);
     double tokens = number_of(line, "tokens") - p->tokens, speed = number_of(line, "tokens_per_s");
     p->seconds += speed > 0.0 ? tokens / speed : 0.0;
@@ -77,13 +71,13 @@ static glot_status take_step(glot_watch *w, json_t *line, const char *phase, glo
 
 static glot_status take_line(glot_watch *w, json_t *line, glot_error *err)
 {
-    const char *phase = string_of(line, "phase");
+    const char *phase = glot_json_text(line, "phase");
     json_t *text = json_object_get(line, "text");
     if (json_array_append(w->news, line) != 0)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
     if (strcmp(phase, "train") == 0 || strcmp(phase, "review") == 0)
         return take_step(w, line, phase, err);
-    if (strcmp(string_of(line, "stage"), "before") == 0)
+    if (strcmp(glot_json_text(line, "stage"), "before") == 0)
         replace(&w->before, text);
     if (text)
         replace(&w->scores, text);
