@@ -27,6 +27,8 @@ static const glot_option rows[] = {
     {"examples", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "few-shot examples of the tasks, items as --tasks has them"},
     {"shots", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1000, .initial = "0",
      .help = "how many examples stand in front: of --examples (never the item itself), of --translate's lines"},
+    {"prompts", .kind = GLOT_OPTION_FLAG,
+     .help = "print what each item of --tasks asks, a JSON line with context and continuation of every choice, and score nothing; no model"},
     {"translate", .kind = GLOT_OPTION_TEXTS, .value = "SOURCE=FILE TARGET=FILE",
      .help = "translate the lines of the first file and score them against the second's: BLEU, chrF, chrF++; the languages as the prompt names them, the first "
              "--shots lines are its examples and are not scored"},
@@ -153,6 +155,7 @@ static glot_status run(const glot_cli *cli, glot_error *err)
 {
     wanted w = {0};
     const char *model = glot_args_string(cli->args, "MODEL");
+    bool is_asking = glot_args_flag(cli->args, "prompts");
     bool is_scoring_alone = glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
     w.text = glot_args_words(cli->args, "text", &w.n_text);
     (void)glot_args_words(cli->args, "tasks", &w.n_tasks);
@@ -161,6 +164,10 @@ static glot_status run(const glot_cli *cli, glot_error *err)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL, --text, --tasks and --translate");
     if (is_scoring_alone)
         return cli_eval_translation(cli, err);
+    if (is_asking && (model || w.n_text + w.n_translate || !w.n_tasks))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--prompts goes with --tasks, without MODEL, --text and --translate");
+    if (is_asking)
+        return cli_eval_prompts(cli, err);
     if (w.n_tasks && w.n_translate)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--tasks and --translate each have their own --shots and --samples: one of them at a time");
     if (!model || w.n_text + w.n_tasks + w.n_translate == 0)

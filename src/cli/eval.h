@@ -11,4 +11,7 @@ glot_status cli_eval_translate(const glot_cli *cli, const cli_model *m, json_t *
 /* --tasks FILE...: an entry for each task in `out`, INTERFACES' "tasks". */
 glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err);
 
+/* --tasks FILE... --prompts: what a model would be asked, a line for each item; no model. */
+glot_status cli_eval_prompts(const glot_cli *cli, glot_error *err);
+
 #endif

@@ -1,8 +1,9 @@
-/* eval_tasks.c: `glot eval MODEL --tasks FILE.jsonl...`: multiple choice. */
+/* eval_tasks.c: `glot eval MODEL --tasks FILE.jsonl...`: multiple choice, or its prompts alone. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/eval.h"
 #include "eval/multiple_choice.h"
+#include "eval/prompt.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,11 @@
 /* What runs through the tasks of one command. */
 typedef struct task_run {
     const glot_cli *cli;
+    const cli_model *model;        /* NULL: what it would be asked is printed, and nothing scored */
     const glot_template *template; /* of all of them */
-    const char *name;              /* of the task under way */
+    const glot_items *examples;    /* of all of them, or NULL */
+    size_t shots;
+    const char *name; /* of the task under way */
     glot_progress progress;
     glot_str *samples; /* lines for --samples; NULL: not asked for */
 } task_run;
@@ -44,16 +48,21 @@ static glot_status on_item(void *user, const glot_item *item, const double *logl
                 : GLOT_FAIL(err, GLOT_NOMEM, "no memory for samples");
 }
 
-static glot_status score_task(task_run *run, const cli_model *m, const char *path, const glot_items *examples,
-                              json_t *out, glot_error *err)
+static glot_status read_items(const task_run *run, const char *path, glot_items *items, glot_error *err)
+{
+    return glot_items_read(items, path, run->template, (size_t)glot_args_int(run->cli->args, "limit"), err);
+}
+
+static glot_status score_task(task_run *run, const char *path, json_t *out, glot_error *err)
 {
     const glot_cli *cli = run->cli;
+    const cli_model *m = run->model;
     glot_items items = {0};
     glot_choice_score s;
-    GLOT_TRY(glot_items_read(&items, path, run->template, (size_t)glot_args_int(cli->args, "limit"), err));
+    GLOT_TRY(read_items(run, path, &items, err));
     run->progress = glot_progress_begin(run->name, "items/s", 0, items.n, cli_now());
-    glot_choice_options options = {.examples = examples,
-                                   .shots = (size_t)glot_args_int(cli->args, "shots"),
+    glot_choice_options options = {.examples = run->examples,
+                                   .shots = run->shots,
                                    .exact = m->exact,
                                    .cancel = cli->cancel,
                                    .on_item = on_item,
@@ -70,47 +79,84 @@ static glot_status score_task(task_run *run, const cli_model *m, const char *pat
                       s.acc_norm, s.items);
 }
 
-/* Every task, or the first sentence about what is wrong. */
-static glot_status score_tasks(task_run *run, const cli_model *m, const char *const *paths, size_t n,
-                               const glot_items *examples, json_t *out, glot_error *err)
+/* A line for each item: what a model would be asked. */
+static glot_status print_prompts(task_run *run, const char *path, json_t *out, glot_error *err)
 {
+    glot_items items = {0};
+    GLOT_TRY(read_items(run, path, &items, err));
+    glot_status status = GLOT_OK;
+    for (size_t i = 0; i < items.n && status == GLOT_OK; i++) {
+        json_t *prompts = glot_prompts_json(run->examples, run->shots, &items.items[i]);
+        char *line = prompts ? glot_json_dump(prompts, 0) : NULL;
+        status = line ? cli_printf(err, "%s\n", line) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for prompts");
+        json_decref(prompts);
+        free(line);
+    }
+    glot_items_release(&items);
+    json_object_set_new(out, run->name, json_null());
+    return status;
+}
+
+/* Every task, or the first sentence about what is wrong. */
+static glot_status run_tasks(task_run *run, json_t *out, glot_error *err)
+{
+    size_t n;
+    const char *const *paths = glot_args_words(run->cli->args, "tasks", &n);
     for (size_t i = 0; i < n; i++) {
         char *name = glot_task_name(paths[i]);
         if (!name)
             return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a name");
         run->name = name;
-        glot_status status =
-            json_object_get(out, name)
-                ? GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too",
-                            paths[i], name)
-                : score_task(run, m, paths[i], examples, out, err);
+        glot_status status = GLOT_OK;
+        if (json_object_get(out, name))
+            status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too",
+                               paths[i], name);
+        else
+            status =
+                run->model ? score_task(run, paths[i], out, err) : print_prompts(run, paths[i], out, err);
         glot_free(name);
         GLOT_TRY(status);
     }
     return GLOT_OK;
 }
 
-glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err)
+/* The tasks with the template and the examples of the command. */
+static glot_status with_examples(task_run *run, json_t *out, glot_error *err)
 {
-    size_t n;
-    const char *const *paths = glot_args_words(cli->args, "tasks", &n),
-                      *samples = glot_args_string(cli->args, "samples");
-    const char *from = glot_args_string(cli->args, "examples");
-    int64_t shots = glot_args_int(cli->args, "shots");
-    glot_str lines = {0};
+    const glot_args *args = run->cli->args;
+    const char *name = glot_args_string(args, "template"), *from = glot_args_string(args, "examples");
     glot_items examples = {0};
-    task_run run = {.cli = cli, .template = &glot_template_plain, .samples = samples ? &lines : NULL};
-    const char *name = glot_args_string(cli->args, "template");
-    if ((shots > 0) != (from != NULL))
+    run->shots = (size_t)glot_args_int(args, "shots");
+    if ((run->shots > 0) != (from != NULL))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--shots N and --examples FILE go together");
-    if (name && glot_template_find(&run.template, name, err) != GLOT_OK)
+    if (name && glot_template_find(&run->template, name, err) != GLOT_OK)
         return err->status = GLOT_BAD_ARGUMENT;
     if (from)
-        GLOT_TRY(glot_items_read(&examples, from, run.template, 0, err));
-    glot_status status = score_tasks(&run, m, paths, n, from ? &examples : NULL, out, err);
+        GLOT_TRY(glot_items_read(&examples, from, run->template, 0, err));
+    run->examples = from ? &examples : NULL;
+    glot_status status = run_tasks(run, out, err);
+    glot_items_release(&examples);
+    return status;
+}
+
+glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err)
+{
+    const char *samples = glot_args_string(cli->args, "samples");
+    glot_str lines = {0};
+    task_run run = {
+        .cli = cli, .model = m, .template = &glot_template_plain, .samples = samples ? &lines : NULL};
+    glot_status status = with_examples(&run, out, err);
     if (status == GLOT_OK && samples)
         status = glot_file_write(samples, lines.data ? lines.data : "", lines.length, err);
-    glot_items_release(&examples);
     glot_str_release(&lines);
+    return status;
+}
+
+glot_status cli_eval_prompts(const glot_cli *cli, glot_error *err)
+{
+    task_run run = {.cli = cli, .template = &glot_template_plain};
+    json_t *names = json_object();
+    glot_status status = with_examples(&run, names, err);
+    json_decref(names);
     return status;
 }

@@ -2,8 +2,7 @@
  * tokens. */
 #include "eval/multiple_choice.h"
 #include "base/memory.h"
-#include "eval/ngrams.h"
-#include "text/unicode.h"
+#include "eval/prompt.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,31 +29,6 @@ typedef struct task {
     uint64_t n_right, n_right_norm;
 } task;
 
-static bool same_id(const glot_item *a, const glot_item *b)
-{
-    return json_equal(a->id, b->id) && strcmp(glot_item_query(a, a->gold), glot_item_query(b, b->gold)) == 0;
-}
-
-/* text = few-shot examples and the choice's query, without white space at its end. */
-static void write_query(task *t, const glot_item *item, size_t choice)
-{
-    const glot_items *examples = t->options->examples;
-    glot_str *text = &t->text;
-    size_t length;
-    glot_str_reset(text);
-    for (size_t i = 0, used = 0; examples && i < examples->n && used < t->options->shots; i++) {
-        const glot_item *e = &examples->items[i];
-        if (same_id(e, item))
-            continue;
-        glot_str_printf(text, "%s %s\n\n", glot_item_query(e, e->gold), glot_item_choice(e, e->gold));
-        used++;
-    }
-    glot_str_puts(text, glot_item_query(item, choice));
-    while (text->length > 0 &&
-           glot_is_split_space(glot_utf8_decode_before(text->data, text->length, &length)))
-        text->length -= length;
-}
-
 /* Appends the ids of `size` bytes of text, with the tokenizer's own BOS. */
 static glot_status append_ids(task *t, const char *text, size_t size, glot_error *err)
 {
@@ -74,11 +48,9 @@ static glot_status append_ids(task *t, const char *text, size_t size, glot_error
 static glot_status append_choice(task *t, const glot_item *item, size_t choice, int64_t *n,
                                  int64_t *first_scored, glot_error *err)
 {
-    size_t n_query = 0, first = t->n_ids;
-    write_query(t, item, choice);
-    size_t query_size = t->text.length;
-    glot_str_printf(&t->text, " %s", glot_item_choice(item, choice));
-    GLOT_TRY(glot_str_check(&t->text, "an item", err));
+    size_t n_query = 0, first = t->n_ids, query_size;
+    const glot_choice_options *o = t->options;
+    GLOT_TRY(glot_prompt_write(&t->text, &query_size, o->examples, o->shots, item, choice, err));
     if (query_size == 0 && t->bos_id < 0) {
         if (t->start_id < 0)
             return GLOT_FAIL(

@@ -1,8 +1,7 @@
 /* template.c: placeholders to texts. */
 #include "eval/template.h"
 #include "base/memory.h"
-#include "text/unicode.h"
-#include "text/utf8.h"
+#include "eval/template_filters.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,13 +54,43 @@ static bool is_filter(const part *p, const char *name)
     return p->filter && p->n_filter == strlen(name) && memcmp(p->filter, name, p->n_filter) == 0;
 }
 
+/* Filters that change a text and know nothing else. */
+static const struct {
+    const char *name;
+    void (*put)(glot_str *out, const char *text);
+} text_filters[] = {
+    {"lower", glot_filter_lower},
+    {"open", glot_filter_open},
+    {"unfinished", glot_filter_unfinished},
+    {"unmarked", glot_filter_unmarked},
+};
+
+enum { N_TEXT_FILTERS = sizeof text_filters / sizeof text_filters[0] };
+
+static size_t find_text_filter(const part *p)
+{
+    size_t i = 0;
+    while (i < N_TEXT_FILTERS && !is_filter(p, text_filters[i].name))
+        i++;
+    return i;
+}
+
+/* The mark of {key:after MARK}; NULL: another filter. */
+static const char *after_mark(const part *p, size_t *n)
+{
+    static const char name[] = "after ";
+    size_t k = sizeof name - 1;
+    if (p->n_filter <= k || memcmp(p->filter, name, k) != 0)
+        return NULL;
+    *n = p->n_filter - k;
+    return p->filter + k;
+}
+
 static bool is_known_filter(const part *p)
 {
-    static const char *const names[] = {"open", "lower", "lettered", "letters"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (is_filter(p, names[i]))
-            return true;
-    return memchr(p->filter, '=', p->n_filter) != NULL;
+    size_t n;
+    return find_text_filter(p) < N_TEXT_FILTERS || is_filter(p, "lettered") || is_filter(p, "letters") ||
+           after_mark(p, &n) || memchr(p->filter, '=', p->n_filter);
 }
 
 static glot_status check_text(const char *text, glot_error *err)
@@ -72,7 +101,8 @@ static glot_status check_text(const char *text, glot_error *err)
         GLOT_TRY(next_part(&p, &is_there, &at, err));
         if (p.filter && !is_known_filter(&p))
             return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                             "filter '%.*s' is not known, expected open, lower, lettered, letters or a=x,b=y",
+                             "filter '%.*s' is not known, expected open, lower, lettered, letters, unmarked, "
+                             "unfinished, after TEXT or a=x,b=y",
                              (int)p.n_filter, p.filter);
     }
     return GLOT_OK;
@@ -126,38 +156,6 @@ static bool has_text(const glot_texts *texts, const char *text)
     return false;
 }
 
-/* A small letter for a capital of Latin-1 and Latin Extended-A; any other character stays. */
-static uint32_t small_letter(uint32_t c)
-{
-    bool is_odd_pair = (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E); /* capitals at odd places */
-    if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7))
-        return c + 32;
-    if (c == 0x130 || c == 0x178)
-        return c == 0x130 ? 'i' : 0xFF;
-    if (c >= 0x100 && c <= 0x17E && c != 0x138 && c != 0x149 && c != 0x131)
-        return c + ((c & 1) == (is_odd_pair ? 1u : 0u));
-    return c;
-}
-
-static void put_lower(glot_str *out, const char *text)
-{
-    char letter[4];
-    size_t length = 0;
-    if (!*text)
-        return;
-    uint32_t code = small_letter(glot_utf8_decode(text, &length));
-    glot_str_append(out, letter, glot_utf8_encode(letter, code));
-    glot_str_puts(out, text + length);
-}
-
-static void put_open(glot_str *out, const char *text)
-{
-    size_t n = strlen(text), length = 0;
-    if (n)
-        (void)glot_utf8_decode_before(text, n, &length);
-    glot_str_append(out, text, n - length);
-}
-
 /* "a=x,b=y": what stands beside `text`. */
 static glot_status put_mapped(glot_str *out, const part *p, const char *text, const char *where,
                               glot_error *err)
@@ -179,14 +177,16 @@ static glot_status put_mapped(glot_str *out, const part *p, const char *text, co
 static glot_status put_filtered(glot_str *out, const part *p, const char *text, const char *where,
                                 glot_error *err)
 {
-    if (!p->filter)
-        glot_str_puts(out, text);
-    else if (is_filter(p, "lower"))
-        put_lower(out, text);
-    else if (is_filter(p, "open"))
-        put_open(out, text);
-    else
+    size_t known = p->filter ? find_text_filter(p) : N_TEXT_FILTERS, n = 0;
+    const char *mark = p->filter ? after_mark(p, &n) : NULL;
+    if (known < N_TEXT_FILTERS)
+        text_filters[known].put(out, text);
+    else if (mark)
+        glot_filter_after(out, text, mark, n);
+    else if (p->filter)
         return put_mapped(out, p, text, where, err);
+    else
+        glot_str_puts(out, text);
     return GLOT_OK;
 }
 
@@ -250,29 +250,6 @@ static const json_t *list_of(const part *p, const glot_template_source *source)
     return json_is_array(value) ? value : NULL;
 }
 
-/* Every text of the list through the filter. */
-static glot_status expand_list(glot_texts *out, const part *p, const json_t *list,
-                               const glot_template_source *source, glot_error *err)
-{
-    glot_texts plain = {0};
-    glot_str text = {0};
-    glot_status status = collect_list(&plain, list, p, source, err);
-    for (size_t i = 0; i < plain.n && status == GLOT_OK; i++) {
-        glot_str_reset(&text);
-        if (is_filter(p, "letters"))
-            glot_str_printf(&text, "%c", (int)('A' + i));
-        else
-            status = put_filtered(&text, p, plain.items[i], source->where, err);
-        if (status == GLOT_OK)
-            status = glot_str_check(&text, "an item", err);
-        if (status == GLOT_OK)
-            status = add_text(out, text.data ? text.data : "", text.length, err);
-    }
-    glot_str_release(&text);
-    glot_texts_release(&plain);
-    return status;
-}
-
 /* "A. first\nB. second". */
 static glot_status put_lettered(glot_str *out, const part *p, const json_t *list,
                                 const glot_template_source *source, glot_error *err)
@@ -285,10 +262,28 @@ static glot_status put_lettered(glot_str *out, const part *p, const json_t *list
     return status;
 }
 
-static glot_status put_placeholder(glot_str *out, const part *p, const glot_template_source *source,
-                                   glot_error *err)
+/* The element that stands in a text for a list. */
+typedef struct element {
+    const char *list; /* the placeholder's text, in the template */
+    const char *text;
+    size_t i;
+} element;
+
+static glot_status put_element(glot_str *out, const part *p, const element *e,
+                               const glot_template_source *source, glot_error *err)
+{
+    if (!is_filter(p, "letters"))
+        return put_filtered(out, p, e->text, source->where, err);
+    glot_str_printf(out, "%c", (int)('A' + e->i));
+    return GLOT_OK;
+}
+
+static glot_status put_placeholder(glot_str *out, const part *p, const element *e,
+                                   const glot_template_source *source, glot_error *err)
 {
     char number[32];
+    if (e && p->text == e->list)
+        return put_element(out, p, e, source, err);
     if (is_filter(p, "lettered")) {
         const json_t *list = list_of(p, source);
         return list ? put_lettered(out, p, list, source, err) : refuse(p, source, "list", err);
@@ -297,37 +292,55 @@ static glot_status put_placeholder(glot_str *out, const part *p, const glot_temp
     return text ? put_filtered(out, p, text, source->where, err) : refuse(p, source, "text", err);
 }
 
-static glot_status put_parts(glot_str *out, const char *text, const glot_template_source *source,
-                             glot_error *err)
+/* Appends the text that a template text stands for; `e`: for its list, NULL where it has none. */
+static glot_status add_rendered(glot_texts *out, const char *text, const element *e,
+                                const glot_template_source *source, glot_error *err)
 {
     part p;
     bool is_there = true;
-    for (const char *at = text; is_there;) {
-        GLOT_TRY(next_part(&p, &is_there, &at, err));
-        if (p.is_placeholder)
-            GLOT_TRY(put_placeholder(out, &p, source, err));
+    glot_str rendered = {0};
+    glot_status status = GLOT_OK;
+    for (const char *at = text; is_there && status == GLOT_OK;) {
+        status = next_part(&p, &is_there, &at, err);
+        if (status == GLOT_OK && p.is_placeholder)
+            status = put_placeholder(&rendered, &p, e, source, err);
         else
-            glot_str_append(out, p.text, p.n);
+            glot_str_append(&rendered, p.text, p.n);
     }
-    return glot_str_check(out, "an item", err);
+    if (status == GLOT_OK)
+        status = glot_str_check(&rendered, "an item", err);
+    if (status == GLOT_OK)
+        status = add_text(out, rendered.data ? rendered.data : "", rendered.length, err);
+    glot_str_release(&rendered);
+    return status;
+}
+
+/* The text with each element of the list that the placeholder names. */
+static glot_status add_each(glot_texts *out, const char *text, const part *list_part, const json_t *list,
+                            const glot_template_source *source, glot_error *err)
+{
+    glot_texts elements = {0};
+    glot_status status = collect_list(&elements, list, list_part, source, err);
+    for (size_t i = 0; i < elements.n && status == GLOT_OK; i++) {
+        element e = {list_part->text, elements.items[i], i};
+        status = add_rendered(out, text, &e, source, err);
+    }
+    glot_texts_release(&elements);
+    return status;
 }
 
 glot_status glot_template_render(glot_texts *out, const char *text, const glot_template_source *source,
                                  glot_error *err)
 {
     part p;
-    bool is_there;
-    const char *at = text;
-    GLOT_TRY(next_part(&p, &is_there, &at, err));
-    const json_t *list = is_there && *at == '\0' && !is_filter(&p, "lettered") ? list_of(&p, source) : NULL;
-    if (list)
-        return expand_list(out, &p, list, source, err);
-    glot_str rendered = {0};
-    glot_status status = put_parts(&rendered, text, source, err);
-    if (status == GLOT_OK)
-        status = add_text(out, rendered.data ? rendered.data : "", rendered.length, err);
-    glot_str_release(&rendered);
-    return status;
+    bool is_there = true;
+    for (const char *at = text; is_there;) {
+        GLOT_TRY(next_part(&p, &is_there, &at, err));
+        const json_t *list = is_filter(&p, "lettered") ? NULL : list_of(&p, source);
+        if (list)
+            return add_each(out, text, &p, list, source, err);
+    }
+    return add_rendered(out, text, NULL, source, err);
 }
 
 /* ---- the right choice ---- */

@@ -6,12 +6,16 @@
  *     {key}            the text or number under `key`
  *     {key:open}       the text without its last character: a sentence that goes on
  *     {key:lower}      its first letter made small (Latin letters)
+ *     {key:unmarked}   without the marks in brackets that WikiHow's articles have
+ *     {key:unfinished} the same, and a last sentence that only begins, in small letters, gets its capital
+ *     {key:after TEXT} what stands behind TEXT, everything where TEXT does not occur
  *     {key:a=x,b=y}    x where the text is a, y where it is b
  *     {key:lettered}   of a list of texts: "A. first", "B. second", ..., a line each
  *     {key:letters}    of a list of texts: A, B, ...
  *     {{ and }}        braces
  *
- * A query or choice that is one placeholder of a list (all but `lettered`) stands for each of its elements.
+ * A query or choice with a placeholder of a list (all but `lettered`) stands for a text with each of its
+ * elements.
  * {list.key} is the list of the texts under `key` in a list of objects (the first where that is a list
  * itself), each text once.
  */

@@ -1,6 +1,6 @@
 /* test_template.c: lines of data sets to items by every template known by name, placeholders and their
  * filters, and what is refused. Where ../shared has the data sets, every line of every one. */
-#include "eval/items.h"
+#include "eval/prompt.h"
 #include "base/file.h"
 #include "unit/tiny_model.h"
 
@@ -53,7 +53,6 @@ static void test_of_choices(void **state)
         {"piqa", QCG("query"), 1, "Question: Why?\nAnswer:", {"This.", "That."}},
         {"openbookqa", QCG("query"), 1, "Why?", {"This.", "That."}},
         {"boolq", QCG("query"), 1, "Why?\nAnswer:", {"This.", "That."}},
-        {"truthfulqa_mc1", QCG("question"), 1, "Q: Why?\nA:", {"This.", "That."}},
         {"mmlu_val", QCG("question"), 1, "Why?\nA. This.\nB. That.\nAnswer:", {"A", "B"}},
         {"exams", QCG("question"), 1, "Why?\nA. This.\nB. That.\nAnswer:", {"A", "B"}},
         {"turkish_mmlu", QCG("question"), 1, "Soru: Why?\nA. This.\nB. That.\nCevap:", {"A", "B"}},
@@ -79,7 +78,7 @@ static void test_of_other_forms(void **state)
     static const expectation cases[] = {
         {"copa_hu", COPA("cause"), 0, "Eső esett mert", {"árvíz jött.", "{x}"}},
         {"copa_tr", COPA("effect"), 0, "Eső esett bu yüzden", {"árvíz jött.", "{x}"}},
-        {"copa_en", COPA("effect"), 0, "Eső esett therefore", {"árvíz jött.", "{x}"}},
+        {"copa_en", COPA("effect"), 0, "Eső esett therefore", {" árvíz jött.", " {x}"}},
         {"copa_zh", COPA("cause"), 0, "Eső esett 因为", {"árvíz jött.", "{x}"}},
         {"winogrande",
          "{\"context_options\": [\"He saw\", \"She saw\"], \"continuation\": \"it.\", \"gold\": 1}",
@@ -98,11 +97,6 @@ static void test_of_other_forms(void **state)
          "",
          {"It rains, σωστός? Ναί, it is wet", "It rains, σωστός? Έτσι, it is wet",
           "It rains, σωστός? όχι, it is wet"}},
-        {"sib200",
-         "{\"text\": \"A goal!\", \"category\": \"sports\"}",
-         3,
-         "A goal!\nThe topic of this text is",
-         {"science/technology", "travel", "politics", "sports", "health", "entertainment", "geography"}},
         {"lambada",
          "{\"id\": 0, \"context\": \"no such\", \"continuation\": \"thing\"}",
          0,
@@ -156,7 +150,13 @@ static void test_placeholders(void **state)
         {"{e:lower}", ""},
         {"{o:lower}", "ö"},
         {"{s:Ab!=yes,c=no}", "yes"},
-        {"{i:lower}", "i"},
+        {"{i:lower}", "i\xCC\x87"},
+        {"{s:after A}", "b!"},
+        {"{s:after x}", "Ab!"},
+        {"{t:unmarked}", " How to. Cut [it. \n] Then  go"},
+        {"{u:unfinished}", "\"Who?\" She i\xCC\x87s"},
+        {"{t:unfinished}", "How to. Cut [it. \n] Then  go"},
+        {"{s:unfinished}", "Ab!"},
         {"{n:7=seven}", "seven"},
         {"{l:lettered}", "A. x\nB. y"},
         {"{z:lower}", "ž"},
@@ -166,7 +166,8 @@ static void test_placeholders(void **state)
     };
     json_t *line = NULL;
     const char *text = "{\"n\": 7, \"s\": \"Ab!\", \"e\": \"\", \"o\": \"Ö\", \"i\": \"İ\", \"z\": \"Ž\", "
-                       "\"k\": \"ı\", \"y\": \"Żół\", \"l\": [\"x\", \"y\"]}";
+                       "\"k\": \"ı\", \"y\": \"Żół\", \"l\": [\"x\", \"y\"], \"u\": \"\\\"Who?\\\" she İs\", "
+                       "\"t\": \" [header]  How to [title] Cut [it. \\n] Then [a][b]   go \"}";
     OK(glot_json_load(&line, text, strlen(text), "t", &err));
     glot_template_source source = {.line = line, .where = "t line 1"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -189,7 +190,8 @@ static void test_what_is_refused(void **state)
         {"a }", "{gold}", "'}' begins with a brace that closes nothing (}} for a brace)"},
         {"{}", "{gold}", "'{}' is no placeholder, expected {key} or {key:filter} ({{ for a brace)"},
         {"{a:upper}", "{gold}",
-         "filter 'upper' is not known, expected open, lower, lettered, letters or a=x,b=y"},
+         "filter 'upper' is not known, expected open, lower, lettered, letters, unmarked, unfinished, "
+         "after TEXT or a=x,b=y"},
         {"{a}", "gold", "the right answer is 'gold', expected one {key}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -233,6 +235,73 @@ static void test_lines_that_do_not_fit(void **state)
         assert_int_equal(items.n, 0);
         glot_items_release(&items);
     }
+}
+
+/* A text around a list is one text for each element; two lists in one text are refused. */
+static void test_a_list_in_a_text(void **state)
+{
+    (void)state;
+    json_t *line = NULL;
+    glot_texts out = {0};
+    const char *text = "{\"n\": 7, \"l\": [\"X\", \"Y\"], \"m\": [\"a\"]}";
+    OK(glot_json_load(&line, text, strlen(text), "t", &err));
+    glot_template_source source = {.line = line, .where = "t line 1"};
+    OK(glot_template_render(&out, " {n}{l:lower}.", &source, &err));
+    assert_int_equal(out.n, 2);
+    assert_string_equal(out.items[0], " 7x.");
+    assert_string_equal(out.items[1], " 7y.");
+    glot_texts_release(&out);
+    assert_int_equal(glot_template_render(&out, "{l}{m}", &source, &err), GLOT_BAD_FORMAT);
+    assert_string_equal(err.message, "'t line 1': key 'm' is missing or no text");
+    glot_texts_release(&out);
+    json_decref(line);
+}
+
+/* ---- what a model is asked ---- */
+
+static void read_items(glot_items *items, const json_t *lines, const glot_template *t)
+{
+    *items = (glot_items){0};
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        char *line = glot_json_dump(json_array_get(lines, i), 0);
+        OK(glot_items_add(items, line, strlen(line), "golden", i + 1, t, &err));
+        free(line);
+    }
+}
+
+static void check_requests(const json_t *expected, const glot_items *items, size_t shots, const char *task)
+{
+    assert_int_equal(json_array_size(expected), items->n);
+    for (size_t i = 0; i < items->n; i++) {
+        json_t *prompts = glot_prompts_json(items, shots, &items->items[i]);
+        const json_t *ours = json_object_get(prompts, "requests"), *theirs = json_array_get(expected, i);
+        if (!json_equal(ours, theirs))
+            fail_msg("%s, %zu examples, item %zu: %s, expected %s", task, shots, i, glot_json_dump(ours, 0),
+                     glot_json_dump(theirs, 0));
+        assert_int_equal(json_integer_value(json_object_get(prompts, "gold")), items->items[i].gold);
+        json_decref(prompts);
+    }
+}
+
+/* Context and continuation of every choice are lm-evaluation-harness's (tools/eval/check_prompts.py
+ * --golden), without examples and with two. */
+static void test_prompts(void **state)
+{
+    (void)state;
+    json_t *cases = NULL;
+    OK(glot_json_load_file(&cases, GLOT_SOURCE_DIR "/tests/golden/eval/prompts.json", &err));
+    assert_true(json_array_size(cases) >= 43);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *c = json_array_get(cases, i);
+        const glot_template *t;
+        glot_items items;
+        OK(glot_template_find(&t, glot_json_text(c, "template"), &err));
+        read_items(&items, json_object_get(c, "items"), t);
+        check_requests(json_object_get(c, "requests"), &items, (size_t)glot_json_number(c, "shots"),
+                       glot_json_text(c, "task"));
+        glot_items_release(&items);
+    }
+    json_decref(cases);
 }
 
 /* The set of a template: its name, or what stands before the language in it (copa_hu reads copa/hu.jsonl). */
@@ -285,6 +354,8 @@ int main(void)
         cmocka_unit_test(test_of_other_forms),
         cmocka_unit_test(test_of_a_list_of_questions),
         cmocka_unit_test(test_placeholders),
+        cmocka_unit_test(test_a_list_in_a_text),
+        cmocka_unit_test(test_prompts),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_lines_that_do_not_fit),
         cmocka_unit_test(test_shared_sets),
