@@ -67,13 +67,17 @@ static glot_status append_choice(task *t, const glot_item *item, size_t choice, 
     GLOT_TRY(append_ids(t, t->text.data, t->text.length, err));
     *n = (int64_t)(t->n_ids - first);
     *first_scored = (int64_t)n_query;
-    return GLOT_OK;
+    if (*n > *first_scored)
+        return GLOT_OK;
+    return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                     "query and choice are %" PRId64 " tokens, the query alone is %zu: the choice has none to score", *n,
+                     n_query);
 }
 
-/* A text longer than the context loses its beginning. */
+/* The last token is only scored; a text whose others are more than the context loses its beginning. */
 static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *err)
 {
-    int64_t extra = *n - t->context;
+    int64_t extra = *n - 1 - t->context;
     if (extra <= 0)
         return GLOT_OK;
     if (*first_scored - extra < 1)
@@ -81,7 +85,7 @@ static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *e
                          "a choice of %" PRId64 " tokens does not fit the context of %" PRId64,
                          *n - *first_scored, t->context);
     int32_t *at = t->ids + t->n_ids - *n;
-    memmove(at, at + extra, (size_t)t->context * sizeof *at);
+    memmove(at, at + extra, (size_t)(*n - extra) * sizeof *at);
     t->n_ids -= (size_t)extra;
     *n -= extra;
     *first_scored -= extra;
@@ -97,14 +101,14 @@ static glot_status make_texts(task *t, const glot_item *item, glot_error *err)
         glot_grow(&t->first_scored, &t->first_capacity, n_choices, sizeof *t->first_scored, "items", err));
     GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, n_choices, sizeof *t->sums, "items", err));
     for (size_t i = 0; i < n_choices; i++) {
-        glot_sequence *text = &t->texts[i];
-        *text = (glot_sequence){0};
-        GLOT_TRY(append_choice(t, item, i, &text->n, &t->first_scored[i], err));
-        GLOT_TRY(cut(t, &text->n, &t->first_scored[i], err));
+        int64_t n = 0;
+        GLOT_TRY(append_choice(t, item, i, &n, &t->first_scored[i], err));
+        GLOT_TRY(cut(t, &n, &t->first_scored[i], err));
+        t->texts[i] = (glot_sequence){.n = n - 1, .has_next = true};
     }
     GLOT_TRY(glot_grow(&t->nll, &t->nll_capacity, t->n_ids, sizeof *t->nll, "items", err));
     size_t at = 0;
-    for (size_t i = 0; i < n_choices; at += (size_t)t->texts[i++].n) {
+    for (size_t i = 0; i < n_choices; at += (size_t)t->texts[i++].n + 1) {
         t->texts[i].ids = t->ids + at;
         t->texts[i].nll = t->nll + at;
     }
@@ -146,10 +150,10 @@ static glot_status complete_text(task *t, bool *is_right, glot_error *err)
     t->sums[0] = 0.0;
     glot_session_reset(t->session);
     GLOT_TRY(glot_session_feed(t->session, text->ids, first, &log_probs, err));
-    for (int64_t i = first; i < text->n; i++) {
+    for (int64_t i = first; i <= text->n; i++) {
         t->sums[0] += (double)log_probs[text->ids[i]];
         *is_right = *is_right && glot_sample(log_probs, t->vocab, &greedy, NULL, NULL) == text->ids[i];
-        if (i + 1 < text->n)
+        if (i < text->n)
             GLOT_TRY(glot_session_feed(t->session, text->ids + i, 1, &log_probs, err));
     }
     return GLOT_OK;
@@ -160,7 +164,7 @@ static glot_status sum_choices(task *t, size_t n_choices, glot_error *err)
     GLOT_TRY(glot_session_score(t->session, t->texts, n_choices, err));
     for (size_t i = 0; i < n_choices; i++) {
         t->sums[i] = 0.0;
-        for (int64_t k = t->first_scored[i]; k < t->texts[i].n; k++)
+        for (int64_t k = t->first_scored[i]; k <= t->texts[i].n; k++)
             t->sums[i] -= (double)t->texts[i].nll[k];
     }
     return GLOT_OK;

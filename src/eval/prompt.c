@@ -20,13 +20,23 @@ static size_t stripped_size(const char *text, size_t n)
     return n;
 }
 
+/* Spaces at the end of a query would stand beside the one before the choice. */
+static void put_query(glot_str *text, const char *query)
+{
+    size_t n = strlen(query);
+    while (n > 0 && query[n - 1] == ' ')
+        n--;
+    glot_str_append(text, query, n);
+}
+
 static void put_examples(glot_str *text, const glot_items *examples, size_t shots, const glot_item *item)
 {
     for (size_t i = 0, used = 0; examples && i < examples->n && used < shots; i++) {
         const glot_item *e = &examples->items[i];
         if (is_same(e, item))
             continue;
-        glot_str_printf(text, "%s %s\n\n", glot_item_query(e, e->gold), glot_item_choice(e, e->gold));
+        put_query(text, glot_item_query(e, e->gold));
+        glot_str_printf(text, " %s\n\n", glot_item_choice(e, e->gold));
         used++;
     }
 }
@@ -34,10 +44,9 @@ static void put_examples(glot_str *text, const glot_items *examples, size_t shot
 glot_status glot_prompt_write(glot_str *text, size_t *context_size, const glot_items *examples, size_t shots,
                               const glot_item *item, size_t choice, glot_error *err)
 {
-    const char *query = glot_item_query(item, choice);
     glot_str_reset(text);
     put_examples(text, examples, shots, item);
-    glot_str_append(text, query, stripped_size(query, strlen(query)));
+    put_query(text, glot_item_query(item, choice));
     *context_size = stripped_size(text->data, text->length);
     glot_str_printf(text, " %s", glot_item_choice(item, choice));
     return glot_str_check(text, "an item", err);

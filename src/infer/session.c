@@ -200,18 +200,24 @@ static void scatter_nll(const float *from, int64_t n_rows, int64_t n_ids, int64_
             nll[first + i + 1] = from[i];
 }
 
+/* The id behind the first `n` of a sequence; -1 where its end is there. */
+static int32_t id_behind(const glot_sequence *q, int64_t n)
+{
+    return n < q->n + q->has_next ? q->ids[n] : -1;
+}
+
 /* One sequence longer than a pass: in pieces, behind the cache. */
 static glot_status score_long(glot_session *s, const glot_sequence *q, glot_error *err)
 {
     for (int64_t from = 0; from < q->n; from += s->n_batch) {
         int64_t rows = q->n - from < s->n_batch ? q->n - from : s->n_batch;
         glot_batch b = empty_batch(s);
-        piece p = {q->ids + from, rows, from, from + rows < q->n ? q->ids[from + rows] : -1, true, 0, &s->scored, (int32_t)s->n_branches};
+        piece p = {q->ids + from, rows, from, id_behind(q, from + rows), true, 0, &s->scored, (int32_t)s->n_branches};
         add_segment(s, &b, &p);
         GLOT_TRY(run(s, &b, true, err));
         glot_model_nll(s->model, s->ws, s->nll);
         GLOT_TRY(check_finite(s, s->nll, rows, err));
-        scatter_nll(s->nll, rows, q->n, from, q->nll);
+        scatter_nll(s->nll, rows, q->n + q->has_next, from, q->nll);
     }
     return GLOT_OK;
 }
@@ -222,7 +228,7 @@ static glot_status score_packed(glot_session *s, const glot_sequence *sequences,
     glot_batch b = empty_batch(s);
     for (size_t i = 0; i < count; i++) {
         const glot_sequence *q = &sequences[i];
-        piece p = {q->ids, q->n, 0, -1, false, 0, &s->scored, (int32_t)s->n_branches};
+        piece p = {q->ids, q->n, 0, id_behind(q, q->n), false, 0, &s->scored, (int32_t)s->n_branches};
         if (!q->is_continued)
             s->scored = (document_state){0};
         if (q->n > 0)
@@ -235,7 +241,7 @@ static glot_status score_packed(glot_session *s, const glot_sequence *sequences,
     GLOT_TRY(check_finite(s, s->nll, b.n_tokens, err));
     const float *rows = s->nll;
     for (size_t i = 0; i < count; i++) {
-        scatter_nll(rows, sequences[i].n, sequences[i].n, 0, sequences[i].nll);
+        scatter_nll(rows, sequences[i].n, sequences[i].n + sequences[i].has_next, 0, sequences[i].nll);
         rows += sequences[i].n;
     }
     return GLOT_OK;

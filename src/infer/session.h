@@ -29,7 +29,8 @@ void glot_session_set_exact(glot_session *s, glot_exact_choice choice);
 typedef struct glot_sequence {
     const int32_t *ids; /* [n] */
     int64_t n;
-    float *nll;         /* [n] -log p of each token given those before it; nll[0] = 0 */
+    float *nll;         /* [n], with has_next [n + 1]: -log p of each token given those before it; nll[0] = 0 */
+    bool has_next;      /* ids[n] is there too: its -log p is wanted, but it is not fed */
     bool is_continued;  /* a further window of the document of the sequence before (of the earlier call, where it is the first): no context is shared, but what
                            is known of the document's language runs on */
 } glot_sequence;

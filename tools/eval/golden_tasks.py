@@ -28,6 +28,28 @@ ITEMS = [
     {"id": 7, "query": "", "choices": ["Nothing stands before this", "or this"], "gold": 0},
     {"id": 8, "query": "wor", "choices": ["ld", "k and play"], "gold": 1},
 ]
+# White space at the border of query and choice, a special token in a choice, and texts around the context of 256 tokens.
+STONES = " ".join(["river stone"] * 70)
+EDGES = [
+    {"id": "line", "query": "The answer:\n", "choices": ["west", "east of it"], "gold": 1},
+    {"id": "lines", "query": "One. two\n\n", "choices": ["west", "east"], "gold": 0},
+    {"id": "tab", "query": "The answer:\t\u00a0", "choices": ["west", "\u4e1c"], "gold": 0},
+    {"id": "wide", "query": "The answer:", "choices": [" west", "east ", "\n"], "gold": 2},
+    {"id": "special", "query": "", "choices": ["west", "<|endoftext|>east"], "gold": 0},
+    *({"id": n, "query": STONES[-n:], "choices": ["west", "not east but north", "water and fire"], "gold": 1} for n in (560, 580, 590, 600, 605, 610, 800)),
+]
+
+
+def write_expected(lm, name, items):
+    """NAME.jsonl and what the harness says of it."""
+    path = OUT / f"{name}.jsonl"
+    path.write_text("".join(json.dumps(i, ensure_ascii=False) + "\n" for i in items), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        result = harness(lm, name, path, pathlib.Path(folder))
+    scores = {k.split(",")[0]: v for k, v in result["results"][name].items() if isinstance(v, float)}
+    samples = [[float(r[0]) for r in s["filtered_resps"]] for s in result["samples"][name]]
+    (OUT / f"{name}.expected.json").write_text(json.dumps({"scores": scores, "loglikelihoods": samples}, indent=1) + "\n")
+    print(name, scores)
 
 
 def main():
@@ -43,16 +65,10 @@ def main():
     model = LlamaForCausalLM(config).to(torch.bfloat16).to(torch.float32)
     model.to(torch.bfloat16).save_pretrained(OUT)
     (OUT / "generation_config.json").unlink(missing_ok=True)
-    items = OUT / "tiny.jsonl"
-    items.write_text("".join(json.dumps(i, ensure_ascii=False) + "\n" for i in ITEMS), encoding="utf-8")
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(OUT / "tokenizer.json"), eos_token="<|endoftext|>", bos_token="<|endoftext|>")
     lm = HFLM(pretrained=LlamaForCausalLM.from_pretrained(OUT, dtype=torch.float32), tokenizer=tokenizer, device="cpu", batch_size=1)
-    with tempfile.TemporaryDirectory() as folder:
-        result = harness(lm, "tiny", items, pathlib.Path(folder))
-    scores = {k.split(",")[0]: v for k, v in result["results"]["tiny"].items() if isinstance(v, float)}
-    samples = [[float(r[0]) for r in s["filtered_resps"]] for s in result["samples"]["tiny"]]
-    (OUT / "expected.json").write_text(json.dumps({"scores": scores, "loglikelihoods": samples}, indent=1) + "\n")
-    print(scores)
+    for name, items in (("tiny", ITEMS), ("edges", EDGES)):
+        write_expected(lm, name, items)
 
 
 main()

@@ -48,7 +48,7 @@ static void test_prompts(void **state)
     assert_string_equal(
         run.out,
         "{\"id\": 7, \"requests\": [[\" a\\n\\nWho?\", \" I\"], [\" a\\n\\nWho?\", \" you\"]], \"gold\": 1}\n"
-        "{\"id\": 8, \"requests\": [[\"Who?  you\", \"\\n\\n a\"], [\"Who?  you\", \"\\n\\n b\"]], \"gold\": "
+        "{\"id\": 8, \"requests\": [[\"Who? you\", \"\\n\\n a\"], [\"Who? you\", \"\\n\\n b\"]], \"gold\": "
         "0}\n");
     run_release(&run);
     expect_failure(run_glot(state, "eval", MODEL, "--tasks", task, "--prompts"), 2,

@@ -53,33 +53,35 @@ static void assert_score(const json_t *expected, const char *key, double got)
         fail_msg("%s: %.17g, expected %.17g", key, got, theirs);
 }
 
-static void score_with(int threads, const json_t *expected, const glot_items *items, const glot_items *examples, size_t shots,
-                       glot_choice_score *score)
+/* Scores with the model of TASKS. */
+static void score_with(int threads, const glot_items *items, const glot_choice_options *options, glot_choice_score *score)
 {
     glot_backend *be = NULL;
     glot_model *model = NULL;
     glot_tokenizer *tokenizer = NULL;
-    watcher w = {.expected = json_object_get(expected, "loglikelihoods")};
     OK(glot_cpu_backend_create(&be, threads, NULL, err));
     OK(glot_model_open(&model, be, TASKS, err));
     OK(glot_tokenizer_open_model(&tokenizer, TASKS, err));
-    glot_choice_options options = {.examples = examples, .shots = shots, .on_item = examples ? NULL : compare_item, .user = &w};
-    OK(glot_multiple_choice(score, model, tokenizer, items, &options, err));
+    OK(glot_multiple_choice(score, model, tokenizer, items, options, err));
     glot_tokenizer_close(tokenizer);
     glot_model_close(model);
     glot_backend_close(be);
 }
 
-static void test_golden(void **state)
+static void compare_with_harness(const char *name, size_t n)
 {
-    (void)state;
+    char path[1024];
     json_t *expected = NULL;
     glot_items items;
     glot_choice_score score;
-    OK(glot_json_load_file(&expected, TASKS "/expected.json", err));
-    OK(glot_items_read(&items, TASKS "/tiny.jsonl", &glot_template_plain, 0, err));
-    score_with(2, expected, &items, NULL, 0, &score);
-    assert_int_equal(score.items, 9);
+    snprintf(path, sizeof path, TASKS "/%s.expected.json", name);
+    OK(glot_json_load_file(&expected, path, err));
+    snprintf(path, sizeof path, TASKS "/%s.jsonl", name);
+    OK(glot_items_read(&items, path, &glot_template_plain, 0, err));
+    watcher w = {.expected = json_object_get(expected, "loglikelihoods")};
+    score_with(2, &items, &(glot_choice_options){.on_item = compare_item, .user = &w}, &score);
+    assert_int_equal(w.n, n);
+    assert_int_equal(score.items, n);
     assert_score(expected, "acc", score.acc);
     assert_score(expected, "acc_norm", score.acc_norm);
     assert_score(expected, "acc_stderr", score.acc_stderr);
@@ -88,26 +90,60 @@ static void test_golden(void **state)
     json_decref(expected);
 }
 
-/* Two examples in front are the same as writing them into the query; an item is never its own example. */
+static void test_golden(void **state)
+{
+    (void)state;
+    compare_with_harness("tiny", 9);
+}
+
+/* White space at the border of query and choice, a special token in a choice, texts around the context's length. */
+static void test_edges(void **state)
+{
+    (void)state;
+    compare_with_harness("edges", 12);
+}
+
+/* ---- few-shot examples ---- */
+
+static glot_status keep_sums(void *user, const glot_item *item, const double *loglikelihoods, size_t picked, glot_error *e)
+{
+    (void)picked;
+    (void)e;
+    memcpy(user, loglikelihoods, glot_item_n_choices(item) * sizeof *loglikelihoods);
+    return GLOT_OK;
+}
+
+/* Log likelihoods of the two choices of an item, a line of JSON. */
+static void sums_of(double sums[2], const char *item, const glot_items *examples, size_t shots)
+{
+    glot_items items = {0};
+    glot_choice_score score;
+    OK(glot_items_add(&items, item, strlen(item), "items", 1, &glot_template_plain, err));
+    score_with(1, &items, &(glot_choice_options){.examples = examples, .shots = shots, .on_item = keep_sums, .user = sums}, &score);
+    glot_items_release(&items);
+}
+
+/* Examples in front are the same as writing them into the query, which may be empty itself; an item is never its own example. */
 static void test_examples(void **state)
 {
     (void)state;
-    glot_items items = {0}, written = {0}, examples = {0};
-    glot_choice_score a, b;
-    const char *item = "{\"id\": 9, \"query\": \"c\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}";
-    const char *whole = "{\"query\": \"a b\\n\\nb c\\n\\nc\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}";
-    const char *first = "{\"id\": 1, \"query\": \"a\", \"choices\": [\"x\", \"b\"], \"gold\": 1}";
-    const char *second = "{\"id\": 2, \"query\": \"b\", \"choices\": [\"c\", \"b\"], \"gold\": 0}";
-    OK(glot_items_add(&items, item, strlen(item), "items", 1, &glot_template_plain, err));
-    OK(glot_items_add(&written, whole, strlen(whole), "items", 1, &glot_template_plain, err));
-    OK(glot_items_add(&examples, first, strlen(first), "items", 1, &glot_template_plain, err));
-    OK(glot_items_add(&examples, item, strlen(item), "items", 2, &glot_template_plain, err));
-    OK(glot_items_add(&examples, second, strlen(second), "items", 3, &glot_template_plain, err));
-    score_with(1, NULL, &items, &examples, 2, &a);
-    score_with(1, NULL, &written, &(glot_items){0}, 2, &b);
-    assert_memory_equal(&a, &b, sizeof a);
-    glot_items_release(&items);
-    glot_items_release(&written);
+    static const char *const pool[] = {"{\"id\": 1, \"query\": \"a \", \"choices\": [\"x\", \"b\"], \"gold\": 1}",
+                                       "{\"id\": 9, \"query\": \"c\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}",
+                                       "{\"id\": 2, \"query\": \"b\", \"choices\": [\"c\", \"b\"], \"gold\": 0}"};
+    static const char *const cases[][2] = {
+        {"{\"id\": 9, \"query\": \"c\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}",
+         "{\"query\": \"a b\\n\\nb c\\n\\nc\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}"},
+        {"{\"id\": 8, \"query\": \"\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}",
+         "{\"query\": \"a b\\n\\nc d\\n\\n\", \"choices\": [\"d\", \"e f\"], \"gold\": 0}"}};
+    glot_items examples = {0};
+    for (size_t i = 0; i < sizeof pool / sizeof pool[0]; i++)
+        OK(glot_items_add(&examples, pool[i], strlen(pool[i]), "items", i + 1, &glot_template_plain, err));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double got[2], expected[2];
+        sums_of(got, cases[i][0], &examples, 2);
+        sums_of(expected, cases[i][1], NULL, 0);
+        assert_memory_equal(got, expected, sizeof got);
+    }
     glot_items_release(&examples);
 }
 
@@ -233,7 +269,7 @@ static void test_bad_items(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_examples), cmocka_unit_test(test_completion),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_edges), cmocka_unit_test(test_examples), cmocka_unit_test(test_completion),
                                        cmocka_unit_test(test_bad_items)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

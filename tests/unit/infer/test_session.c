@@ -103,6 +103,31 @@ static void test_at_once_is_token_by_token(void **state)
     }
 }
 
+/* A text's last id need not be fed to be scored; the text may then be one longer than the context. */
+static void test_last_id_is_only_scored(void **state)
+{
+    (void)state;
+    static const int64_t batches[] = {128, 7, 1};
+    glot_error err = {0};
+    for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+        fixture whole = {0}, f = {0};
+        glot_session *short_one = NULL;
+        glot_sequence texts[N_TEXTS];
+        setup(&whole, 1, 64);
+        score_all(&whole, 0, N_TEXTS);
+        setup(&f, 2, batches[b]);
+        OK(glot_session_create(&short_one, f.m, N_CONTEXT - 1, batches[b], &err));
+        for (int t = 0; t < N_TEXTS; t++)
+            texts[t] = (glot_sequence){.ids = f.ids[t], .n = lengths[t] - 1, .nll = f.nll[t], .has_next = true};
+        OK(glot_session_score(short_one, texts, N_TEXTS, &err));
+        f.nll[1][0] = 0.0f; /* of a text of one id nothing is fed */
+        assert_same(&whole, &f);
+        glot_session_free(short_one);
+        teardown(&whole);
+        teardown(&f);
+    }
+}
+
 static void test_every_row_of_log_probs(void **state)
 {
     (void)state;
@@ -438,7 +463,7 @@ static void test_sampling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at_once_is_token_by_token), cmocka_unit_test(test_every_row_of_log_probs),
+        cmocka_unit_test(test_at_once_is_token_by_token), cmocka_unit_test(test_last_id_is_only_scored), cmocka_unit_test(test_every_row_of_log_probs),
         cmocka_unit_test(test_exact_path_is_the_base_model),
         cmocka_unit_test(test_texts_that_stay_are_the_base_model), cmocka_unit_test(test_evidence_runs_on_through_windows),
         cmocka_unit_test(test_gates_run_on_through_windows), cmocka_unit_test(test_gated_exact_windows), cmocka_unit_test(test_gates_send_tokens_past_the_router),
