@@ -46,15 +46,21 @@ static const glot_option rows[] = {
 static glot_status score_documents(glot_scorer *s, glot_document_reader *r, const char *language,
                                    glot_text_score *score, glot_error *err)
 {
+    char name[80];
     glot_document d;
-    glot_progress progress = glot_progress_begin(language, "tok/s", 0, 0, cli_now());
-    for (;;) {
+    snprintf(name, sizeof name, "%s: document", language);
+    glot_progress progress = glot_progress_begin(name, "tok/s", 0, 0, cli_now());
+    for (uint64_t done = 0, n_documents = 1;; n_documents++) {
         GLOT_TRY(glot_document_reader_next(r, &d, err));
         if (!d.ids)
             return glot_scorer_finish(s, score, err);
         GLOT_TRY(glot_scorer_add(s, &d, err));
-        glot_progress_add(&progress, 1, (double)d.n_ids, cli_now());
+        uint64_t now = glot_scorer_tokens_done(s);
+        if (now == done)
+            continue;
+        glot_progress_add(&progress, n_documents - progress.done, (double)(now - done), cli_now());
         cli_progress(&progress, NULL, false);
+        done = now;
     }
 }
 
@@ -90,6 +96,18 @@ static glot_status print_score(const char *language, const glot_text_score *s, g
                       s->bytes, glot_tokens_per_byte(s->tokens, s->bytes), s->documents);
 }
 
+/* Files that are not there are known before the first language is scored. */
+static glot_status check_files(const glot_text_files *texts, size_t n, glot_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        char **paths = NULL;
+        size_t n_paths = 0;
+        GLOT_TRY(glot_paths_expand(&paths, &n_paths, texts[i].files, texts[i].n_files, err));
+        glot_paths_free(paths, n_paths);
+    }
+    return GLOT_OK;
+}
+
 static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot_text_files *texts, size_t n, json_t *out,
                              glot_error *err)
 {
@@ -112,7 +130,9 @@ static glot_status eval_text(const glot_cli *cli, const cli_model *m, const char
     glot_text_files *texts = NULL;
     size_t n = 0;
     GLOT_TRY(glot_texts_parse(&texts, &n, words, n_words, "--text", err));
-    glot_status status = score_all(cli, m, texts, n, out, err);
+    glot_status status = check_files(texts, n, err);
+    if (status == GLOT_OK)
+        status = score_all(cli, m, texts, n, out, err);
     glot_texts_free(texts, n);
     return status;
 }
@@ -126,13 +146,16 @@ typedef struct wanted {
 /* With one opening of the model. */
 static glot_status eval_model(const glot_cli *cli, const wanted *w, glot_error *err)
 {
-    cli_model m;
+    cli_model m = {0};
+    cli_tasks tasks_read = {0};
     json_t *scores = json_object(), *text = json_object(), *tasks = json_object(), *translation = json_object();
-    glot_status status = cli_model_open(&m, cli, true, err);
+    glot_status status = w->n_tasks ? cli_tasks_read(&tasks_read, cli, err) : GLOT_OK;
+    if (status == GLOT_OK)
+        status = cli_model_open(&m, cli, true, err);
     if (status == GLOT_OK && w->n_text)
         status = eval_text(cli, &m, w->text, w->n_text, text, err);
     if (status == GLOT_OK && w->n_tasks)
-        status = cli_eval_tasks(cli, &m, tasks, err);
+        status = cli_eval_tasks(cli, &m, &tasks_read, tasks, err);
     if (status == GLOT_OK && w->n_translate)
         status = cli_eval_translate(cli, &m, translation, err);
     if (w->n_text)
@@ -147,6 +170,7 @@ static glot_status eval_model(const glot_cli *cli, const wanted *w, glot_error *
     json_decref(tasks);
     json_decref(translation);
     json_decref(scores);
+    cli_tasks_release(&tasks_read);
     cli_model_release(&m);
     return status;
 }

@@ -8,13 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- scoring ---- */
+
 /* What runs through the tasks of one command. */
 typedef struct task_run {
     const glot_cli *cli;
-    const cli_model *model;        /* NULL: what it would be asked is printed, and nothing scored */
-    const glot_template *template; /* of all of them */
-    const glot_items *examples;    /* of all of them, or NULL */
-    size_t shots;
     const char *name; /* of the task under way */
     glot_progress progress;
     glot_str *samples; /* lines for --samples; NULL: not asked for */
@@ -48,28 +46,22 @@ static glot_status on_item(void *user, const glot_item *item, const double *logl
                 : GLOT_FAIL(err, GLOT_NOMEM, "no memory for samples");
 }
 
-static glot_status read_items(const task_run *run, const char *path, glot_items *items, glot_error *err)
-{
-    return glot_items_read(items, path, run->template, (size_t)glot_args_int(run->cli->args, "limit"), err);
-}
-
-static glot_status score_task(task_run *run, const char *path, json_t *out, glot_error *err)
+static glot_status score_task(task_run *run, const cli_model *m, const cli_tasks *tasks, const cli_task *task,
+                              json_t *out, glot_error *err)
 {
     const glot_cli *cli = run->cli;
-    const cli_model *m = run->model;
-    glot_items items = {0};
     glot_choice_score s;
-    GLOT_TRY(read_items(run, path, &items, err));
-    run->progress = glot_progress_begin(run->name, "items/s", 0, items.n, cli_now());
-    glot_choice_options options = {.examples = run->examples,
-                                   .shots = run->shots,
+    run->name = task->name;
+    run->progress = glot_progress_begin(run->name, "items/s", 0, task->items.n, cli_now());
+    glot_choice_options options = {.examples = tasks->examples.n ? &tasks->examples : NULL,
+                                   .shots = (size_t)glot_args_int(cli->args, "shots"),
                                    .exact = m->exact,
                                    .cancel = cli->cancel,
                                    .on_item = on_item,
                                    .user = run};
-    glot_status status = glot_multiple_choice(&s, m->model, m->tokenizer, &items, &options, err);
-    glot_items_release(&items);
-    GLOT_TRY(status);
+    glot_status status = glot_multiple_choice(&s, m->model, m->tokenizer, &task->items, &options, err);
+    if (status != GLOT_OK)
+        return glot_error_prefix(err, "'%s'", task->path);
     json_object_set_new(out, run->name, glot_choice_score_json(&s));
     if (cli->is_json)
         return GLOT_OK;
@@ -79,84 +71,105 @@ static glot_status score_task(task_run *run, const char *path, json_t *out, glot
                       s.acc_norm, s.items);
 }
 
-/* A line for each item: what a model would be asked. */
-static glot_status print_prompts(task_run *run, const char *path, json_t *out, glot_error *err)
-{
-    glot_items items = {0};
-    GLOT_TRY(read_items(run, path, &items, err));
-    glot_status status = GLOT_OK;
-    for (size_t i = 0; i < items.n && status == GLOT_OK; i++) {
-        json_t *prompts = glot_prompts_json(run->examples, run->shots, &items.items[i]);
-        char *line = prompts ? glot_json_dump(prompts, 0) : NULL;
-        status = line ? cli_printf(err, "%s\n", line) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for prompts");
-        json_decref(prompts);
-        free(line);
-    }
-    glot_items_release(&items);
-    json_object_set_new(out, run->name, json_null());
-    return status;
-}
-
-/* Every task, or the first sentence about what is wrong. */
-static glot_status run_tasks(task_run *run, json_t *out, glot_error *err)
-{
-    size_t n;
-    const char *const *paths = glot_args_words(run->cli->args, "tasks", &n);
-    for (size_t i = 0; i < n; i++) {
-        char *name = glot_task_name(paths[i]);
-        if (!name)
-            return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a name");
-        run->name = name;
-        glot_status status = GLOT_OK;
-        if (json_object_get(out, name))
-            status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too",
-                               paths[i], name);
-        else
-            status =
-                run->model ? score_task(run, paths[i], out, err) : print_prompts(run, paths[i], out, err);
-        glot_free(name);
-        GLOT_TRY(status);
-    }
-    return GLOT_OK;
-}
-
-/* The tasks with the template and the examples of the command. */
-static glot_status with_examples(task_run *run, json_t *out, glot_error *err)
-{
-    const glot_args *args = run->cli->args;
-    const char *name = glot_args_string(args, "template"), *from = glot_args_string(args, "examples");
-    glot_items examples = {0};
-    run->shots = (size_t)glot_args_int(args, "shots");
-    if ((run->shots > 0) != (from != NULL))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--shots N and --examples FILE go together");
-    if (name && glot_template_find(&run->template, name, err) != GLOT_OK)
-        return err->status = GLOT_BAD_ARGUMENT;
-    if (from)
-        GLOT_TRY(glot_items_read(&examples, from, run->template, 0, err));
-    run->examples = from ? &examples : NULL;
-    glot_status status = run_tasks(run, out, err);
-    glot_items_release(&examples);
-    return status;
-}
-
-glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, json_t *out, glot_error *err)
+glot_status cli_eval_tasks(const glot_cli *cli, const cli_model *m, const cli_tasks *tasks, json_t *out,
+                           glot_error *err)
 {
     const char *samples = glot_args_string(cli->args, "samples");
     glot_str lines = {0};
-    task_run run = {
-        .cli = cli, .model = m, .template = &glot_template_plain, .samples = samples ? &lines : NULL};
-    glot_status status = with_examples(&run, out, err);
+    task_run run = {.cli = cli, .samples = samples ? &lines : NULL};
+    glot_status status = GLOT_OK;
+    for (size_t i = 0; i < tasks->n && status == GLOT_OK; i++)
+        status = score_task(&run, m, tasks, &tasks->items[i], out, err);
     if (status == GLOT_OK && samples)
         status = glot_file_write(samples, lines.data ? lines.data : "", lines.length, err);
     glot_str_release(&lines);
     return status;
 }
 
+/* ---- prompts ---- */
+
+/* A line for each item: what a model would be asked. */
+static glot_status print_prompts(const glot_cli *cli, const cli_tasks *tasks, const glot_items *items,
+                                 glot_error *err)
+{
+    size_t shots = (size_t)glot_args_int(cli->args, "shots");
+    for (size_t i = 0; i < items->n; i++) {
+        json_t *prompts = glot_prompts_json(&tasks->examples, shots, &items->items[i]);
+        char *line = prompts ? glot_json_dump(prompts, 0) : NULL;
+        glot_status status =
+            line ? cli_printf(err, "%s\n", line) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for prompts");
+        json_decref(prompts);
+        free(line);
+        GLOT_TRY(status);
+    }
+    return GLOT_OK;
+}
+
 glot_status cli_eval_prompts(const glot_cli *cli, glot_error *err)
 {
-    task_run run = {.cli = cli, .template = &glot_template_plain};
-    json_t *names = json_object();
-    glot_status status = with_examples(&run, names, err);
-    json_decref(names);
+    cli_tasks tasks;
+    GLOT_TRY(cli_tasks_read(&tasks, cli, err));
+    glot_status status = GLOT_OK;
+    for (size_t i = 0; i < tasks.n && status == GLOT_OK; i++)
+        status = print_prompts(cli, &tasks, &tasks.items[i].items, err);
+    cli_tasks_release(&tasks);
     return status;
+}
+
+/* ---- reading ---- */
+
+/* One more task, whose name no other may have. */
+static glot_status read_task(cli_tasks *tasks, const glot_cli *cli, const char *path, const glot_template *t,
+                             glot_error *err)
+{
+    const char *from = glot_args_string(cli->args, "examples");
+    size_t limit = (size_t)glot_args_int(cli->args, "limit"), shots = (size_t)glot_args_int(cli->args, "shots");
+    cli_task *task = &tasks->items[tasks->n++];
+    *task = (cli_task){.path = path, .name = glot_task_name(path)};
+    if (!task->name)
+        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a name");
+    for (const cli_task *other = tasks->items; other < task; other++)
+        if (strcmp(other->name, task->name) == 0)
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': another file of --tasks is named '%s' too", path,
+                             task->name);
+    GLOT_TRY(glot_items_read(&task->items, path, t, limit, err));
+    return from ? glot_items_check_examples(&task->items, &tasks->examples, shots, from, err) : GLOT_OK;
+}
+
+static glot_status read_tasks(cli_tasks *tasks, const glot_cli *cli, glot_error *err)
+{
+    size_t n;
+    const char *const *paths = glot_args_words(cli->args, "tasks", &n);
+    const char *from = glot_args_string(cli->args, "examples"), *name = glot_args_string(cli->args, "template");
+    const glot_template *t = &glot_template_plain;
+    if ((glot_args_int(cli->args, "shots") > 0) != (from != NULL))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--shots N and --examples FILE go together");
+    if (name && glot_template_find(&t, name, err) != GLOT_OK)
+        return err->status = GLOT_BAD_ARGUMENT;
+    if (from)
+        GLOT_TRY(glot_items_read(&tasks->examples, from, t, 0, err));
+    GLOT_TRY(glot_new(&tasks->items, n, sizeof *tasks->items, "tasks", err));
+    for (size_t i = 0; i < n; i++)
+        GLOT_TRY(read_task(tasks, cli, paths[i], t, err));
+    return GLOT_OK;
+}
+
+glot_status cli_tasks_read(cli_tasks *tasks, const glot_cli *cli, glot_error *err)
+{
+    *tasks = (cli_tasks){0};
+    glot_status status = read_tasks(tasks, cli, err);
+    if (status != GLOT_OK)
+        cli_tasks_release(tasks);
+    return status;
+}
+
+void cli_tasks_release(cli_tasks *tasks)
+{
+    for (size_t i = 0; i < tasks->n; i++) {
+        glot_free(tasks->items[i].name);
+        glot_items_release(&tasks->items[i].items);
+    }
+    glot_free(tasks->items);
+    glot_items_release(&tasks->examples);
+    *tasks = (cli_tasks){0};
 }

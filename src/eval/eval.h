@@ -37,6 +37,8 @@ void glot_scorer_free(glot_scorer *s);
 glot_status glot_scorer_add(glot_scorer *s, const glot_document *document, glot_error *err);
 /* Tokens added so far; whoever feeds documents compares it with max_tokens. */
 uint64_t glot_scorer_tokens(const glot_scorer *s);
+/* Those of them that the model has seen: documents wait until they fill a pass. */
+uint64_t glot_scorer_tokens_done(const glot_scorer *s);
 glot_status glot_scorer_finish(glot_scorer *s, glot_text_score *out, glot_error *err);
 
 /* All of it for the documents of one language of a token store, max_tokens kept. */

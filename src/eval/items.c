@@ -36,6 +36,11 @@ const char *glot_item_choice(const glot_item *item, size_t choice)
     return item->choices.items[item->choices.n > 1 ? choice : 0];
 }
 
+bool glot_item_is_same(const glot_item *a, const glot_item *b)
+{
+    return json_equal(a->id, b->id) && strcmp(glot_item_query(a, a->gold), glot_item_query(b, b->gold)) == 0;
+}
+
 static glot_status read_id(glot_item *item, const glot_template_source *source, uint64_t number,
                            glot_error *err)
 {
@@ -61,8 +66,8 @@ static glot_status check_choices(const glot_item *item, const glot_template *t, 
         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': a text to complete has %zu endings, expected 1", where,
                          n);
     if (t->gold && n < 2 && !t->each)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': an item has %zu choices, expected at least 2", where,
-                         n);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': an item has %zu choice%s, expected at least 2", where,
+                         n, n == 1 ? "" : "s");
     for (size_t i = 0; i < item->choices.n; i++)
         if (!*item->choices.items[i])
             return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': choice %zu is empty", where, i);
@@ -155,8 +160,8 @@ glot_status glot_items_read(glot_items *out, const char *path, const glot_templa
     GLOT_TRY(glot_lines_open(&lines, path, err));
     glot_status status = GLOT_OK;
     while ((limit == 0 || out->n < limit) &&
-           (status = glot_lines_next(lines, &line, &size, err)) == GLOT_OK && line)
-        if (size > 0 &&
+           (status = glot_lines_next_text(lines, &line, &size, err)) == GLOT_OK && line)
+        if (!glot_line_is_blank(line, size) &&
             (status = glot_items_add(out, line, size, path, glot_lines_number(lines), t, err)) != GLOT_OK)
             break;
     keep_first(out, limit);
@@ -166,6 +171,21 @@ glot_status glot_items_read(glot_items *out, const char *path, const glot_templa
         glot_items_release(out);
     glot_lines_close(lines);
     return status;
+}
+
+glot_status glot_items_check_examples(const glot_items *items, const glot_items *examples, size_t shots,
+                                      const char *path, glot_error *err)
+{
+    for (size_t i = 0; i < items->n; i++) {
+        size_t n = 0;
+        for (size_t e = 0; e < examples->n && n < shots; e++)
+            n += !glot_item_is_same(&examples->items[e], &items->items[i]);
+        if (n < shots)
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "'%s' has %zu example%s for item %zu (an item is never its own), expected the %zu of 'shots'",
+                             path, n, n == 1 ? "" : "s", i + 1, shots);
+    }
+    return GLOT_OK;
 }
 
 char *glot_task_name(const char *path)

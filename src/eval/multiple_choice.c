@@ -5,6 +5,7 @@
 #include "eval/prompt.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Tokens in one pass: enough rows to keep the products busy. Arbitrary within 2x either way. */
@@ -170,12 +171,23 @@ static glot_status sum_choices(task *t, size_t n_choices, glot_error *err)
     return GLOT_OK;
 }
 
+/* A failure says which item it is about. */
+static glot_status name_item(const glot_item *item, glot_error *err)
+{
+    char *id = json_dumps(item->id, JSON_ENCODE_ANY);
+    glot_status status = glot_error_prefix(err, "item %s", id ? id : "?");
+    free(id);
+    return status;
+}
+
 static glot_status score_item(task *t, const glot_item *item, glot_error *err)
 {
     size_t n_choices = glot_item_n_choices(item), picked = 0;
     if (glot_cancelled(t->options->cancel))
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
-    GLOT_TRY(make_texts(t, item, err));
+    glot_status status = make_texts(t, item, err);
+    if (status != GLOT_OK)
+        return name_item(item, err);
     if (n_choices == 1) {
         bool is_right;
         GLOT_TRY(complete_text(t, &is_right, err));

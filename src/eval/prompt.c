@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static bool is_same(const glot_item *a, const glot_item *b)
-{
-    return json_equal(a->id, b->id) && strcmp(glot_item_query(a, a->gold), glot_item_query(b, b->gold)) == 0;
-}
-
 /* Bytes of the text without white space at its end. */
 static size_t stripped_size(const char *text, size_t n)
 {
@@ -33,7 +28,7 @@ static void put_examples(glot_str *text, const glot_items *examples, size_t shot
 {
     for (size_t i = 0, used = 0; examples && i < examples->n && used < shots; i++) {
         const glot_item *e = &examples->items[i];
-        if (is_same(e, item))
+        if (glot_item_is_same(e, item))
             continue;
         put_query(text, glot_item_query(e, e->gold));
         glot_str_printf(text, " %s\n\n", glot_item_choice(e, e->gold));

@@ -26,6 +26,7 @@ struct glot_scorer {
     glot_document_score *documents; /* of each added so far; those of waiting windows are not complete */
     size_t documents_capacity;
     uint64_t n_flushed;        /* documents whose first window has been scored */
+    uint64_t tokens_done;
 };
 
 void glot_scorer_free(glot_scorer *w)
@@ -95,6 +96,7 @@ static glot_status flush(glot_scorer *w, glot_error *err)
     GLOT_TRY(score_windows(w, err));
     for (size_t i = 0; i < w->n_windows; i++) {
         w->n_flushed += !w->windows[i].is_continued;
+        w->tokens_done += (uint64_t)w->windows[i].n - 1;
         for (int64_t t = 1; t < w->windows[i].n; t++) {
             w->score.nll_nats += (double)w->windows[i].nll[t];
             w->documents[w->n_flushed - 1].nll_nats += (double)w->windows[i].nll[t];
@@ -153,6 +155,11 @@ glot_status glot_scorer_add(glot_scorer *w, const glot_document *d, glot_error *
 uint64_t glot_scorer_tokens(const glot_scorer *w)
 {
     return w->score.tokens;
+}
+
+uint64_t glot_scorer_tokens_done(const glot_scorer *w)
+{
+    return w->tokens_done;
 }
 
 glot_status glot_scorer_finish(glot_scorer *w, glot_text_score *out, glot_error *err)

@@ -15,6 +15,8 @@ static glot_status score_task(json_t *out, const glot_job *job, const glot_recip
     glot_status status = glot_multiple_choice(&score, job->model, job->tokenizer, &items, &options, err);
     if (status == GLOT_OK)
         json_object_set_new(out, task->name, glot_choice_score_json(&score));
+    else
+        glot_error_prefix(err, "'%s'", task->file);
     glot_items_release(&items);
     glot_items_release(&examples);
     return status;

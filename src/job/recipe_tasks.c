@@ -259,8 +259,12 @@ glot_status glot_recipe_task_items(glot_items *items, glot_items *examples, cons
     *items = *examples = (glot_items){0};
     GLOT_TRY(glot_items_read(items, task->file, &t, task->limit > 0 ? (size_t)task->limit : 0, err));
     glot_status status = task->examples ? glot_items_read(examples, task->examples, &t, 0, err) : GLOT_OK;
-    if (status != GLOT_OK)
+    if (status == GLOT_OK && task->examples)
+        status = glot_items_check_examples(items, examples, (size_t)task->shots, task->examples, err);
+    if (status != GLOT_OK) {
         glot_items_release(items);
+        glot_items_release(examples);
+    }
     return status;
 }
 

@@ -102,16 +102,8 @@ static glot_status open_next_file(glot_corpus *c, glot_error *err)
 /* The next line without byte order mark and CR; NULL at the end of the file. */
 static glot_status next_line(glot_corpus *c, const char **line, size_t *size, glot_error *err)
 {
-    GLOT_TRY(glot_lines_next(c->lines, line, size, err));
-    if (!*line)
-        return GLOT_OK;
-    if (glot_lines_number(c->lines) == 1 && *size >= 3 && memcmp(*line, "\xEF\xBB\xBF", 3) == 0) {
-        *line += 3;
-        *size -= 3;
-    }
-    if (*size > 0 && (*line)[*size - 1] == '\r')
-        --*size;
-    if (c->kind == LINE_UNDECIDED)
+    GLOT_TRY(glot_lines_next_text(c->lines, line, size, err));
+    if (*line && c->kind == LINE_UNDECIDED)
         c->kind = *size > 0 && (*line)[0] == '{' ? LINE_JSON : LINE_TEXT;
     return GLOT_OK;
 }
@@ -161,14 +153,6 @@ static glot_status parse_json_line(glot_corpus *c, const char *line, size_t size
     return GLOT_OK;
 }
 
-static bool is_blank(const char *line, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (!strchr(" \t\r", line[i]) || line[i] == '\0')
-            return false;
-    return true;
-}
-
 /* The text of one line; *text is NULL or *text_size 0 where the line holds no document. */
 static glot_status parse_line(glot_corpus *c, const char *line, size_t size, const char **text,
                               size_t *text_size, glot_error *err)
@@ -177,7 +161,7 @@ static glot_status parse_line(glot_corpus *c, const char *line, size_t size, con
     *text_size = 0;
     GLOT_TRY(check_utf8(c, line, size, err));
     if (c->kind == LINE_JSON)
-        return is_blank(line, size) ? GLOT_OK : parse_json_line(c, line, size, text, text_size, err);
+        return glot_line_is_blank(line, size) ? GLOT_OK : parse_json_line(c, line, size, text, text_size, err);
     *text = line;
     *text_size = size;
     return GLOT_OK;

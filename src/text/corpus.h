@@ -35,6 +35,9 @@ typedef struct glot_lines glot_lines;
 glot_status glot_lines_open(glot_lines **out, const char *path, glot_error *err);
 /* *line is NULL at the end; valid until the next call; *size bytes, zero-terminated. */
 glot_status glot_lines_next(glot_lines *l, const char **line, size_t *size, glot_error *err);
+/* The same without the byte order mark that may begin a file and the CR of CR LF. */
+glot_status glot_lines_next_text(glot_lines *l, const char **line, size_t *size, glot_error *err);
+bool glot_line_is_blank(const char *line, size_t size); /* spaces, tabs and CR at most */
 uint64_t glot_lines_number(const glot_lines *l); /* of the line last returned, from 1 */
 void glot_lines_close(glot_lines *l);
 

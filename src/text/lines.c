@@ -105,3 +105,25 @@ glot_status glot_lines_next(glot_lines *l, const char **line, size_t *size, glot
         take_line(l, l->end, line, size);
     return GLOT_OK;
 }
+
+glot_status glot_lines_next_text(glot_lines *l, const char **line, size_t *size, glot_error *err)
+{
+    GLOT_TRY(glot_lines_next(l, line, size, err));
+    if (!*line)
+        return GLOT_OK;
+    if (l->number == 1 && *size >= 3 && memcmp(*line, "\xEF\xBB\xBF", 3) == 0) {
+        *line += 3;
+        *size -= 3;
+    }
+    if (*size > 0 && (*line)[*size - 1] == '\r')
+        --*size;
+    return GLOT_OK;
+}
+
+bool glot_line_is_blank(const char *line, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!strchr(" \t\r", line[i]) || line[i] == '\0')
+            return false;
+    return true;
+}

@@ -1,4 +1,4 @@
-/* byte_folder.h: a test's folder with the byte model in "m", and files in it. */
+/* byte_folder.h: a test's folder with the byte model in "m". */
 #ifndef GLOT_TESTS_BYTE_FOLDER_H
 #define GLOT_TESTS_BYTE_FOLDER_H
 
@@ -11,18 +11,6 @@ static inline int make_model(void **state)
         return -1;
     byte_model_save(in_folder(state, "m"));
     return 0;
-}
-
-static inline const char *put_bytes(void **state, const char *name, const void *bytes, size_t n)
-{
-    const char *path = in_folder(state, name);
-    assert_int_equal(glot_file_write(path, bytes, n, NULL), GLOT_OK);
-    return path;
-}
-
-static inline const char *put(void **state, const char *name, const char *text)
-{
-    return put_bytes(state, name, text, strlen(text));
 }
 
 #endif

@@ -103,6 +103,19 @@ static inline const char *text_at(const json_t *o, const char *key)
     return text ? text : "";
 }
 
+/* A file in the test's folder. */
+static inline const char *put_bytes(void **state, const char *name, const void *bytes, size_t n)
+{
+    const char *path = in_folder(state, name);
+    assert_int_equal(glot_file_write(path, bytes, n, NULL), GLOT_OK);
+    return path;
+}
+
+static inline const char *put(void **state, const char *name, const char *text)
+{
+    return put_bytes(state, name, text, strlen(text));
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 #endif

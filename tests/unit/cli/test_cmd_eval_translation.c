@@ -1,13 +1,6 @@
 /* test_cmd_eval_translation.c: `glot eval --hypotheses FILE --references FILE`. */
 #include "run_glot.h"
 
-static const char *put(void **state, const char *name, const char *text)
-{
-    const char *path = in_folder(state, name);
-    assert_int_equal(glot_file_write(path, text, strlen(text), NULL), GLOT_OK);
-    return path;
-}
-
 static void test_scores(void **state)
 {
     const char *h = put(state, "h", "a b c d e\r\nsame\n"), *r = put(state, "r", "a b c d e\nsame");

@@ -24,13 +24,6 @@ static int make_tokenizer(void **state)
                : -1;
 }
 
-static const char *put(void **state, const char *name, const char *text)
-{
-    const char *path = in_folder(state, name);
-    assert_int_equal(glot_file_write(path, text, strlen(text), NULL), GLOT_OK);
-    return path;
-}
-
 static void expect_ids(glot_run run, const char *lines)
 {
     if (run.exit_code != 0)

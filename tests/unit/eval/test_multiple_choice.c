@@ -244,9 +244,9 @@ static void test_bad_items(void **state)
     } cases[] = {
         {"[1]", "'t.jsonl line 7': no JSON object"},
         {"{\"choices\": [\"a\", \"b\"], \"gold\": 0}", "'t.jsonl line 7': key 'query' is missing or no text"},
-        {"{\"query\": \"q\", \"choices\": [\"a\"], \"gold\": 0}", "'t.jsonl line 7': an item has 1 choices, expected at least 2"},
+        {"{\"query\": \"q\", \"choices\": [\"a\"], \"gold\": 0}", "'t.jsonl line 7': an item has 1 choice, expected at least 2"},
         {"{\"query\": \"q\", \"choices\": [], \"gold\": 0}", "'t.jsonl line 7': an item has 0 choices, expected at least 2"},
-        {"{\"query\": \"q\", \"choices\": \"ab\", \"gold\": 0}", "'t.jsonl line 7': an item has 1 choices, expected at least 2"},
+        {"{\"query\": \"q\", \"choices\": \"ab\", \"gold\": 0}", "'t.jsonl line 7': an item has 1 choice, expected at least 2"},
         {"{\"query\": [], \"choices\": [\"ab\"], \"gold\": 0}", "'t.jsonl line 7': the list of queries is empty"},
         {"{\"query\": \"q\", \"choices\": {}, \"gold\": 0}", "'t.jsonl line 7': key 'choices' is missing or no text"},
         {"{\"query\": \"q\", \"choices\": [\"a\", 1], \"gold\": 0}", "'t.jsonl line 7': element 1 of key 'choices' is no text"},

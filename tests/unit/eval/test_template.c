@@ -219,7 +219,7 @@ static void test_lines_that_do_not_fit(void **state)
         {"xquad", "{\"context\": \"C\", \"qas\": [{\"question\": \"q\"}]}",
          "'t.jsonl line 3': key 'qas.answers' is missing or no text"},
         {"winogrande", "{\"context_options\": [\"a\"], \"continuation\": \"b\", \"gold\": 0}",
-         "'t.jsonl line 3': an item has 1 choices, expected at least 2"},
+         "'t.jsonl line 3': an item has 1 choice, expected at least 2"},
         {"lambada", "{\"context\": \"a\", \"continuation\": [\"b\", \"c\"]}",
          "'t.jsonl line 3': a text to complete has 2 endings, expected 1"},
         {"mmlu_val", "{\"question\": \"a\", \"choices\": \"b\", \"gold\": 0}",
