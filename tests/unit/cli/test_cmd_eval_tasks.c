@@ -144,9 +144,9 @@ static void test_prompts(void **state)
         "0}\n");
     run_release(&run);
     expect_failure(run_glot(state, "eval", TASKS, "--tasks", task, "--prompts"), 2,
-                   "--prompts goes with --tasks, without TASKS, --text and --translate");
+                   "--prompts goes with --tasks, without MODEL, --text and --translate");
     expect_failure(run_glot(state, "eval", "--prompts"), 2,
-                   "--prompts goes with --tasks, without TASKS, --text and --translate");
+                   "--prompts goes with --tasks, without MODEL, --text and --translate");
     expect_failure(run_glot(state, "eval", "--tasks", task, "--prompts", "--shots", "1"), 2,
                    "--shots N and --examples FILE go together");
 }

@@ -15,11 +15,6 @@ static const char finished[] = "{\"format\": \"glot run\", \"version\": 1, \"glo
 static const char before_line[] = "{\"phase\": \"eval\", \"stage\": \"before\", \"text\": {\"el\": {\"bits_per_byte\": 2.0}}}\n";
 static const char way_line[] = "{\"phase\": \"eval\", \"stage\": \"train\", \"step\": 2, \"text\": {\"el\": {\"bits_per_byte\": 1.5}}}\n";
 
-static void put(void **state, const char *name, const char *text)
-{
-    assert_int_equal(glot_file_write(in_folder(state, name), text, strlen(text), NULL), GLOT_OK);
-}
-
 static void append(void **state, const char *text)
 {
     FILE *file = fopen(in_folder(state, "metrics.jsonl"), "a");
