@@ -10,7 +10,7 @@ enum {
     GLOT_GEMM_SHARED_FLOATS = 2 << 20,
     /* Columns of b that a thread packs at a time: 128 KiB, of the order of a quarter to half of a level 2
        cache. */
-    GLOT_GEMM_BLOCK_COLS = 128,
+    GLOT_GEMM_BLOCK_COLS = 16 * GLOT_STRIPS,
     GLOT_GEMM_THREAD_FLOATS = GLOT_PANEL * GLOT_GEMM_BLOCK_COLS
 };
 

@@ -111,9 +111,13 @@ static float *flat_block(float *packed, int64_t panel, int64_t col, int64_t d)
 /* Rows first .. end as flat_block's panels; `first` is a multiple of the panel. */
 static void pack_flat(float *to, const glot_operand *from, int64_t first, int64_t end, int64_t d)
 {
+    glot_strip strips[GLOT_STRIPS];
     for (; first < end; first += GLOT_PANEL)
-        GLOT_KERNEL(pack_b_across)
-    (flat_block(to, first / GLOT_PANEL, 0, d), from, first, least(GLOT_PANEL, end - first), 0, d);
+        for (int64_t col = 0; col < d; col += 16 * GLOT_STRIPS) {
+            float *panel = flat_block(to, first / GLOT_PANEL, col, d);
+            int n = glot_strips_of_b(strips, panel, col, least(16 * GLOT_STRIPS, d - col));
+            GLOT_KERNEL(pack_across)(strips, n, from, first, least(GLOT_PANEL, end - first));
+        }
 }
 
 static float *score_at(float *scores, int64_t row, int64_t key)

@@ -88,42 +88,72 @@ static float *packed_tile(const slab *s, int64_t p, int64_t t)
     return s->packed + (p * s->n_tiles + t) * s->tile_floats;
 }
 
-/* In bf16: n_k steps from step k of a (rows `row` ..) or of b (columns), along at most 16 of them. */
-static void pack_pairs(float *to, int64_t step, const product *p, bool is_a, int64_t row, int64_t rows, int64_t k,
-                       int64_t n_k)
+/* Steps k .. k + n_k of a side whose k lies across its rows. */
+static void pack_across(const glot_strip *strips, int n, const product *p, const glot_operand *from, int64_t k,
+                        int64_t n_k)
 {
-    const glot_operand *from = is_a ? &p->a : &p->b;
-    int64_t first = 2 * k, n = least(2 * n_k, p->length - first);
-    if (is_a ? p->is_a_across : p->is_b_across)
-        GLOT_KERNEL(pack_pairs_across)(to, step, from, first, n, row, rows);
+    if (p->is_bf16)
+        GLOT_KERNEL(pack_pairs_across)(strips, n, from, 2 * k, least(2 * n_k, p->length - 2 * k));
     else
-        GLOT_KERNEL(pack_pairs_along)(to, step, from, row, rows, first, n);
+        GLOT_KERNEL(pack_across)(strips, n, from, k, n_k);
+}
+
+static int64_t tile_row(const slab *s, int64_t t)
+{
+    return part_start(s->rows, s->n_tiles, t);
+}
+
+/* Tiles t .. end of a panel, a's k across its rows. */
+static void pack_a_across(const slab *s, int64_t panel, int64_t t, int64_t end, int64_t k, int64_t n_k)
+{
+    glot_strip strips[GLOT_STRIPS];
+    int n = 0;
+    for (; t < end; t++) {
+        int64_t row = tile_row(s, t), rows = tile_row(s, t + 1) - row;
+        strips[n++] = (glot_strip){
+            .to = packed_tile(s, panel, t), .step = rows, .first = s->first_row + row, .n = rows};
+    }
+    pack_across(strips, n, &s->p, &s->p.a, k, n_k);
+}
+
+static void pack_a_along(const slab *s, int64_t panel, int64_t t, int64_t k, int64_t n_k)
+{
+    int64_t row = tile_row(s, t), rows = tile_row(s, t + 1) - row;
+    float *to = packed_tile(s, panel, t);
+    row += s->first_row;
+    if (s->p.is_bf16)
+        GLOT_KERNEL(pack_pairs_along)(to, rows, &s->p.a, row, rows, 2 * k, least(2 * n_k, s->p.length - 2 * k));
+    else
+        GLOT_KERNEL(pack_a_along)(to, &s->p.a, row, rows, k, n_k);
+}
+
+/* Tiles that are packed together. */
+static int64_t pack_tiles(const product *p)
+{
+    return p->is_a_across ? GLOT_STRIPS : 1;
 }
 
 static void pack_a(const slab *s, int64_t pack)
 {
-    int64_t panel = pack / s->n_tiles, t = pack % s->n_tiles;
+    int64_t n_groups = parts(s->n_tiles, pack_tiles(&s->p)), panel = pack / n_groups, group = pack % n_groups;
     int64_t k = s->first_k + panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
-    int64_t row = part_start(s->rows, s->n_tiles, t), rows = part_start(s->rows, s->n_tiles, t + 1) - row;
-    row += s->first_row;
-    if (s->p.is_bf16)
-        pack_pairs(packed_tile(s, panel, t), rows, &s->p, true, row, rows, k, n_k);
-    else if (s->p.is_a_across)
-        GLOT_KERNEL(pack_a_across)(packed_tile(s, panel, t), &s->p.a, k, n_k, row, rows);
+    int64_t first = part_start(s->n_tiles, n_groups, group), end = part_start(s->n_tiles, n_groups, group + 1);
+    if (s->p.is_a_across)
+        pack_a_across(s, panel, first, end, k, n_k);
     else
-        GLOT_KERNEL(pack_a_along)(packed_tile(s, panel, t), &s->p.a, row, rows, k, n_k);
+        pack_a_along(s, panel, first, k, n_k);
 }
 
 /* Columns col .. col + cols in tiles one behind the other. */
 static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64_t k, int64_t n_k)
 {
-    if (p->is_b_across && p->is_bf16)
-        pack_pairs(to, GLOT_TILE_COLS, p, false, col, cols, k, n_k);
-    else if (p->is_b_across)
-        GLOT_KERNEL(pack_b_across)(to, &p->b, k, n_k, col, cols);
+    glot_strip strips[GLOT_STRIPS];
+    if (p->is_b_across)
+        pack_across(strips, glot_strips_of_b(strips, to, col, cols), p, &p->b, k, n_k);
     else if (p->is_bf16)
         for (int64_t j = 0; j < cols; j += 16)
-            pack_pairs(to + glot_tile_place(j), GLOT_TILE_COLS, p, false, col + j, least(16, cols - j), k, n_k);
+            GLOT_KERNEL(pack_pairs_along)(to + glot_tile_place(j), GLOT_TILE_COLS, &p->b, col + j,
+                                          least(16, cols - j), 2 * k, least(2 * n_k, p->length - 2 * k));
     else
         for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
             GLOT_KERNEL(pack_b_along)(to + glot_tile_place(j), &p->b, col + j, least(GLOT_TILE_COLS, cols - j), k, n_k);
@@ -226,7 +256,7 @@ static void run_batch(const glot_backend *be, batch *b)
 #pragma omp parallel num_threads(glot_cpu_team(be, b->work / 8))
     {
         if (n_team_packs) {
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 1)
             for (int64_t i = 0; i < n_team_packs; i++)
                 pack_item(b, i);
         }
@@ -259,8 +289,8 @@ static void add_slab(const glot_backend *be, batch *b, slab s)
 {
     s.n_tiles = parts(s.rows, GLOT_TILE_ROWS);
     s.tile_floats = GLOT_PANEL * parts(s.rows, s.n_tiles) + GLOT_PACK_SLACK;
-    s.n_packs = panels_of(&s) * s.n_tiles;
-    int64_t floats = s.n_packs * s.tile_floats;
+    s.n_packs = panels_of(&s) * parts(s.n_tiles, pack_tiles(&s.p));
+    int64_t floats = panels_of(&s) * s.n_tiles * s.tile_floats;
     if (b->n == MAX_SLABS || b->n_floats + floats > GLOT_GEMM_SHARED_FLOATS)
         run_batch(be, b);
     GLOT_ASSERT(floats <= GLOT_GEMM_SHARED_FLOATS);

@@ -143,16 +143,6 @@ void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row,
     }
 }
 
-void GLOT_KERNEL(pack_a_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
-                                int64_t cols)
-{
-    for (int64_t k = 0; k < n; k++) {
-        const float *x = (const float *)glot_operand_row(from, row + k) + first;
-        v16_store(to, v16_load_n(x, cols));
-        to += cols;
-    }
-}
-
 static inline __attribute__((always_inline)) void pack_turned(float *to, const glot_operand *from,
                                                               int64_t row, int64_t cols, int64_t first,
                                                               int64_t n, glot_dtype dtype)
@@ -193,20 +183,29 @@ void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row,
     }
 }
 
-/* Rows from which b is read across lie far apart: the processor does not see by itself which come next. */
-enum { ROWS_AHEAD = 12 };
-
-void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
-                                int64_t cols)
+static inline __attribute__((always_inline)) void walk_across(const glot_strip *strips, int n_strips,
+                                                              const glot_operand *from, int64_t row, int64_t n,
+                                                              glot_dtype dtype)
 {
-    size_t bytes = glot_operand_bytes(from);
-    for (int64_t k = 0; k < n; k++, to += GLOT_TILE_COLS) {
+    for (int64_t k = 0; k < n; k++) {
         const void *x = glot_operand_row(from, row + k);
-        const char *ahead = glot_operand_row(from, row + (k + ROWS_AHEAD < n ? k + ROWS_AHEAD : n - 1));
-        for (int64_t j = 0; j < cols; j += 16) {
-            __builtin_prefetch(ahead + (size_t)(first + j) * bytes);
-            v16_store(to + glot_tile_place(j), cols - j < 16 ? v16_load_as_n(from->dtype, x, first + j, cols - j)
-                                                             : v16_load_as(from->dtype, x, first + j));
+        const char *ahead = glot_operand_row_ahead(from, row + k, row + n);
+        for (int i = 0; i < n_strips; i++) {
+            const glot_strip *s = &strips[i];
+            __builtin_prefetch(ahead + (size_t)s->first * glot_operand_bytes(from));
+            v16_store(s->to + k * s->step, s->n < 16 ? v16_load_as_n(dtype, x, s->first, s->n)
+                                                     : v16_load_as(dtype, x, s->first));
         }
     }
+}
+
+void GLOT_KERNEL(pack_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
+                              int64_t n)
+{
+    if (from->dtype == GLOT_F32)
+        walk_across(strips, n_strips, from, row, n, GLOT_F32);
+    else if (from->dtype == GLOT_F16)
+        walk_across(strips, n_strips, from, row, n, GLOT_F16);
+    else
+        walk_across(strips, n_strips, from, row, n, GLOT_BF16);
 }

@@ -45,22 +45,33 @@ void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *
         pack_along(to, step, from, row, width, first, n, GLOT_BF16);
 }
 
-/* Rows lie far apart: the processor does not see by itself which come next. */
-enum { ROWS_AHEAD = 12 };
-
-void GLOT_KERNEL(pack_pairs_across)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t n,
-                                    int64_t first, int64_t width)
+static inline __attribute__((always_inline)) void walk_across(const glot_strip *strips, int n_strips,
+                                                              const glot_operand *from, int64_t row, int64_t n,
+                                                              glot_dtype dtype)
 {
     size_t bytes = glot_operand_bytes(from);
-    for (int64_t k = 0; k < n; k += 2, to += step) {
-        const void *x = glot_operand_row(from, row + k), *y = k + 1 < n ? glot_operand_row(from, row + k + 1) : NULL;
-        const char *ahead = glot_operand_row(from, row + (k + ROWS_AHEAD < n ? k + ROWS_AHEAD : n - 1));
-        const char *ahead_y = glot_operand_row(from, row + (k + ROWS_AHEAD + 1 < n ? k + ROWS_AHEAD + 1 : n - 1));
-        for (int64_t j = 0; j < width; j += 16) {
-            __builtin_prefetch(ahead + (size_t)(first + j) * bytes);
-            __builtin_prefetch(ahead_y + (size_t)(first + j) * bytes);
-            v16 second = y ? load_16(from->dtype, y, first + j, width - j) : v16_zero();
-            v16_store(to + glot_tile_place(j), pairs_of(load_16(from->dtype, x, first + j, width - j), second));
+    for (int64_t k = 0; k < n; k += 2) {
+        const void *x = glot_operand_row(from, row + k);
+        const void *y = k + 1 < n ? glot_operand_row(from, row + k + 1) : NULL;
+        const char *ahead = glot_operand_row_ahead(from, row + k, row + n);
+        const char *ahead_y = glot_operand_row_ahead(from, row + k + 1, row + n);
+        for (int i = 0; i < n_strips; i++) {
+            const glot_strip *s = &strips[i];
+            __builtin_prefetch(ahead + (size_t)s->first * bytes);
+            __builtin_prefetch(ahead_y + (size_t)s->first * bytes);
+            v16 second = y ? load_16(dtype, y, s->first, s->n) : v16_zero();
+            v16_store(s->to + k / 2 * s->step, pairs_of(load_16(dtype, x, s->first, s->n), second));
         }
     }
+}
+
+void GLOT_KERNEL(pack_pairs_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
+                                    int64_t n)
+{
+    if (from->dtype == GLOT_F32)
+        walk_across(strips, n_strips, from, row, n, GLOT_F32);
+    else if (from->dtype == GLOT_F16)
+        walk_across(strips, n_strips, from, row, n, GLOT_F16);
+    else
+        walk_across(strips, n_strips, from, row, n, GLOT_BF16);
 }

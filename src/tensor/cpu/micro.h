@@ -33,7 +33,8 @@ enum {
     GLOT_PANEL = 256,
     GLOT_PANEL_STRIDE =
         GLOT_PANEL + 16, /* not a power of two: rows of a panel fall into different cache sets */
-    GLOT_PACK_SLACK = 16 /* floats behind a packed a that packing may overwrite */
+    GLOT_PACK_SLACK = 16, /* floats behind a packed a that packing may overwrite */
+    GLOT_ROWS_AHEAD = 12
 };
 
 typedef enum glot_micro_mode {
@@ -80,6 +81,13 @@ static inline const void *glot_operand_row(const glot_operand *from, int64_t row
     return (const char *)from->data + (size_t)(row * from->stride) * glot_operand_bytes(from);
 }
 
+/* Rows read across lie far apart, and the processor does not see by itself which come next: this one is asked for
+ * while `row` is read. */
+static inline const void *glot_operand_row_ahead(const glot_operand *from, int64_t row, int64_t end)
+{
+    return glot_operand_row(from, row + GLOT_ROWS_AHEAD < end ? row + GLOT_ROWS_AHEAD : end - 1);
+}
+
 /* Eight rows, the last one again for those that do not exist: their lanes are never kept. */
 static inline void glot_operand_rows(const void *rows[8], const glot_operand *from, int64_t row, int64_t n)
 {
@@ -91,9 +99,6 @@ static inline void glot_operand_rows(const void *rows[8], const glot_operand *fr
  * GLOT_PACK_SLACK floats more. */
 void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
                                int64_t n);
-/* to [n, cols] = elements first .. first + cols of the n rows from `row` (F32). The same slack. */
-void GLOT_KERNEL(pack_a_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
-                                int64_t cols);
 /* to [n, GLOT_TILE_COLS] = elements first .. first + n of `cols` <= GLOT_TILE_COLS rows, turned and
  * widened. */
 void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row, int64_t cols, int64_t first,
@@ -104,18 +109,38 @@ static inline int64_t glot_tile_place(int64_t j)
     return j / GLOT_TILE_COLS * GLOT_TILE_COLS * GLOT_PANEL + j % GLOT_TILE_COLS;
 }
 
-/* to: tiles [GLOT_PANEL, GLOT_TILE_COLS] = elements first .. first + cols of the n <= GLOT_PANEL rows from
- * `row`, widened: all tiles in one walk, so that each row is read once. */
-void GLOT_KERNEL(pack_b_across)(float *to, const glot_operand *from, int64_t row, int64_t n, int64_t first,
-                                int64_t cols);
+/* Some columns of the rows that packing across walks: n <= 16 from `first`. Row r goes to to + r * step, as 16
+ * floats: what lies behind the first n is the next row's, or slack. */
+typedef struct glot_strip {
+    float *to;
+    int64_t step, first, n;
+} glot_strip;
 
-/* Operands of a product in bf16, from any type: to [(n + 1) / 2, step] pairs, elements first .. first + n of
- * `width` <= 16 rows, turned (along), or of the n rows from `row` elements first .. first + width, width <=
- * step or in tiles as pack_b_across (across). Past an odd n there is a 0. At most GLOT_PACK_SLACK floats behind
- * the last step are overwritten, and those between the width and a multiple of 8 (16 across). */
+enum { GLOT_STRIPS = 8 }; /* at most in one walk: 128 columns */
+
+/* The strips of columns first .. first + cols (at most 16 GLOT_STRIPS) of a packed b. */
+static inline int glot_strips_of_b(glot_strip strips[GLOT_STRIPS], float *to, int64_t first, int64_t cols)
+{
+    int n = 0;
+    for (int64_t j = 0; j < cols; j += 16)
+        strips[n++] = (glot_strip){.to = to + glot_tile_place(j),
+                                   .step = GLOT_TILE_COLS,
+                                   .first = first + j,
+                                   .n = cols - j < 16 ? cols - j : 16};
+    return n;
+}
+
+/* The n rows from `row`, widened: all strips in one walk, so that each row is read once. */
+void GLOT_KERNEL(pack_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
+                              int64_t n);
+
+/* Operands of a product in bf16, from any type. Along: to [(n + 1) / 2, step] pairs, elements first .. first + n
+ * of `width` <= 16 rows, turned; at most GLOT_PACK_SLACK floats behind the last step are overwritten, and those
+ * between the width and a multiple of 8. Across: as pack_across, two rows of the matrix to one of the strips.
+ * Past an odd n there is a 0. */
 void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
                                    int64_t first, int64_t n);
-void GLOT_KERNEL(pack_pairs_across)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t n,
-                                    int64_t first, int64_t width);
+void GLOT_KERNEL(pack_pairs_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
+                                    int64_t n);
 
 #endif
