@@ -50,10 +50,17 @@ static const char *end_text(glot_watch_end end)
                : "";
 }
 
+static const char idle[] = "no process of this machine works on it; waiting (Ctrl-C leaves)";
+
+static bool is_idle(const glot_watch *w)
+{
+    return w->end == GLOT_WATCH_GOES_ON && !w->is_worked_on;
+}
+
 /* ---- line by line ---- */
 
-/* Evaluations as they come, and the newest step. */
-static glot_status print_news(const glot_watch *w, glot_error *err)
+/* Evaluations as they come, and the newest step. `was_idle`: what the look before found. */
+static glot_status print_news(const glot_watch *w, bool *was_idle, glot_error *err)
 {
     size_t i;
     const json_t *line;
@@ -78,6 +85,9 @@ static glot_status print_news(const glot_watch *w, glot_error *err)
     if (status == GLOT_OK && text.length)
         status = cli_write(text.data, text.length, err);
     glot_str_release(&text);
+    if (is_idle(w) && !*was_idle)
+        cli_note(idle);
+    *was_idle = is_idle(w);
     return status == GLOT_OK ? cli_flush(err) : status;
 }
 
@@ -230,8 +240,8 @@ static void put_state(screen *s, glot_str *row, const glot_watch *w)
     json_array_foreach(json_object_get(w->state, "done"), i, step)
         glot_str_printf(row, "%s %s", i ? "," : "", json_string_value(step) ? json_string_value(step) : "?");
     put_row(s, 2, row);
-    if (w->end == GLOT_WATCH_GOES_ON && !w->is_worked_on) {
-        glot_str_puts(row, "no process of this machine works on it; waiting (Ctrl-C leaves)");
+    if (is_idle(w)) {
+        glot_str_puts(row, idle);
         put_row(s, 33, row);
     }
     if (w->end != GLOT_WATCH_GOES_ON) {
@@ -287,7 +297,7 @@ static bool is_left(const sigset_t *signals, double seconds)
 static glot_status follow(glot_watch *w, double interval, glot_error *err)
 {
     sigset_t signals;
-    bool is_drawn = is_terminal();
+    bool is_drawn = is_terminal(), was_idle = false;
     screen s = begin_screen();
     glot_status status = GLOT_OK;
     sigemptyset(&signals);
@@ -297,7 +307,7 @@ static glot_status follow(glot_watch *w, double interval, glot_error *err)
     do {
         status = glot_watch_look(w, err);
         if (status == GLOT_OK)
-            status = is_drawn ? draw(&s, w, err) : print_news(w, err);
+            status = is_drawn ? draw(&s, w, err) : print_news(w, &was_idle, err);
     } while (status == GLOT_OK && w->end == GLOT_WATCH_GOES_ON && !is_left(&signals, interval));
     glot_str_release(&s.text);
     return status;
