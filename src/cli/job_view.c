@@ -205,20 +205,20 @@ static glot_status print_samples(const json_t *results, glot_error *err)
 }
 
 /* Full fine-tuning freezes nothing. */
-static glot_status print_frozen(const char *sha256, glot_error *err)
+static glot_status print_frozen(const json_t *results, glot_error *err)
 {
-    static const char of_nothing[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    if (strcmp(sha256, of_nothing) == 0)
+    const json_t *n = json_object_get(results, "frozen_tensors");
+    if (json_is_integer(n) && json_integer_value(n) == 0)
         return cli_printf(err, "\nevery weight was trained, none was frozen\n");
-    return cli_printf(err, "\nfrozen weights unchanged: SHA-256 %s\n", sha256);
+    return cli_printf(err, "\nfrozen weights unchanged: SHA-256 %s\n",
+                      glot_json_text(json_object_get(results, "frozen_sha256"), "after"));
 }
 
 glot_status cli_job_summary(const json_t *results, const char *output, glot_error *err)
 {
-    const json_t *frozen = json_object_get(results, "frozen_sha256");
     GLOT_TRY(print_table(results, err));
     GLOT_TRY(print_tasks(results, err));
     GLOT_TRY(print_samples(results, err));
-    GLOT_TRY(print_frozen(glot_json_text(frozen, "after"), err));
+    GLOT_TRY(print_frozen(results, err));
     return cli_printf(err, "model   %s/model\nreport  %s/report.html\n", output, output);
 }

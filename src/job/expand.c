@@ -208,6 +208,8 @@ static glot_status check_frozen(glot_job *job, glot_error *err)
     if (strcmp(job->frozen_before, after) != 0)
         return GLOT_FAIL(err, GLOT_INTERNAL, "the frozen weights changed: SHA-256 %s before, %s after",
                          job->frozen_before, after);
+    GLOT_TRY(glot_run_dir_put(job->dir, "frozen_tensors",
+                              json_integer((json_int_t)glot_model_n_frozen(job->model)), err));
     return glot_run_dir_put(job->dir, "frozen_sha256",
                             json_pack("{s:s, s:s}", "before", job->frozen_before, "after", after), err);
 }

@@ -306,7 +306,11 @@ static void put_total(glot_str *out, const json_t *results, const char *key)
 
 static void put_count(glot_str *out, const json_t *results, const char *key)
 {
-    glot_str_printf(out, "%lld", (long long)json_integer_value(json_object_get(results, key)));
+    const json_t *count = json_object_get(results, key);
+    if (json_is_integer(count))
+        glot_str_printf(out, "%lld", (long long)json_integer_value(count));
+    else
+        glot_str_puts(out, "–");
 }
 
 static void put_gibibytes(glot_str *out, const json_t *results, const char *key)
@@ -336,6 +340,7 @@ static void put_facts(glot_str *out, const comparison *c)
                  {"glot", "glot", put_text},
                  {"commit", "commit", put_text},
                  {"base model's weights, SHA-256", "base_sha256", put_hash},
+                 {"frozen tensors", "frozen_tensors", put_count},
                  {"frozen weights before", "before", put_frozen},
                  {"frozen weights after", "after", put_frozen}};
     glot_report_section(out, "To repeat them", NULL);

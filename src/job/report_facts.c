@@ -109,8 +109,12 @@ static void put_density(glot_str *out, const json_t *results)
 /* What the run began with, and what it left as it was. */
 static void put_hashes(glot_str *out, const json_t *results)
 {
-    const json_t *frozen = json_object_get(results, "frozen_sha256");
+    const json_t *frozen = json_object_get(results, "frozen_sha256"), *n = json_object_get(results, "frozen_tensors");
     put_hash(out, "base model's weights", json_string_value(json_object_get(results, "base_sha256")));
+    if (json_is_integer(n) && json_integer_value(n) == 0) {
+        put_row(out, "frozen weights", "none: every weight was trained");
+        return;
+    }
     put_hash(out, "frozen weights before", json_string_value(json_object_get(frozen, "before")));
     put_hash(out, "frozen weights after", json_string_value(json_object_get(frozen, "after")));
 }

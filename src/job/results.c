@@ -259,7 +259,7 @@ static void put_machine(json_t *results, const glot_job *job)
 
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err)
 {
-    static const char *const copied[] = {"experts_before", "base_sha256", "frozen_sha256", "similarity", "allocation", "routing_before_review",
+    static const char *const copied[] = {"experts_before", "base_sha256", "frozen_tensors", "frozen_sha256", "similarity", "allocation", "routing_before_review",
                                          "routing", "exact", "samples", "seconds", "train_text", "review_text"};
     static const char *const whens[] = {"before", "after_train", "after_review"};
     json_t *results = json_object();

@@ -99,6 +99,14 @@ glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_onl
     return status;
 }
 
+size_t glot_model_n_frozen(const glot_model *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_params; i++)
+        n += is_frozen(m->params[i]);
+    return n;
+}
+
 /* ---- what each language group brought ---- */
 
 /* The base: all but routers, gates, evidence and added experts. A later group: its experts. */

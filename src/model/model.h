@@ -115,6 +115,7 @@ uint64_t glot_lora_elements(const glot_model_config *c, int64_t rank);
 /* SHA-256 over name, dtype, shape and bytes of every parameter, sorted by name. frozen_only: of those with
  * is_trainable == false but for the exact path's evidence, which is counted after training. */
 glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_only, glot_error *err);
+size_t glot_model_n_frozen(const glot_model *m); /* how many those are */
 /* SHA-256 of what a language group brought, in the types that glot_model_save writes with save_dtype. Group 0 is
  * the base, under its dense names: what glot_model_sha256 said of it before it was expanded. A later group is its
  * experts. Routers, gates and evidence belong to none. */

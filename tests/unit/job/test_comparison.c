@@ -97,6 +97,20 @@ static void expect_plain(const char *output)
     json_decref(config);
 }
 
+/* What the results say of how many weights were left alone. */
+static void expect_frozen(const char *output, int64_t n)
+{
+    glot_error err = {0};
+    char path[96];
+    json_t *results = NULL;
+    int64_t found = -1;
+    snprintf(path, sizeof path, "%s/results.json", output);
+    OK(glot_json_load_file(&results, in_root(path), &err));
+    OK(glot_json_get_int(results, "frozen_tensors", &found, path, &err));
+    assert_int_equal(found, n);
+    json_decref(results);
+}
+
 static void test_full_fine_tuning(void **state)
 {
     const run_options full = {.output = "full", .settings = {DENSE, "train.trainable=all"}};
@@ -106,6 +120,7 @@ static void test_full_fine_tuning(void **state)
     expect_plain("full");
     expect_moved(open_model(be, "base"), open_model(be, "full/model"), all_move);
     glot_backend_close(be);
+    expect_frozen("full", 0);
 }
 
 static const char *text_at(const json_t *results, const char *key, const char *inner)
@@ -131,6 +146,7 @@ static void test_lora(void **state)
     OK(glot_json_load_file(&results, in_root("lora/results.json"), &err));
     assert_string_equal(text_at(results, "frozen_sha256", "before"), text_at(results, "frozen_sha256", "after"));
     assert_true(bits_per_byte(results, "after_train") < bits_per_byte(results, "before"));
+    expect_frozen("lora", TINY_LAYERS * 9 + 2); /* all of the base: seven matrices and two norms a layer, embedding, last norm */
     expect_moved(open_model(be, "base"), open_model(be, "lora/model"), linear_layers_move);
     json_decref(results);
     glot_backend_close(be);
