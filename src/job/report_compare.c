@@ -11,7 +11,8 @@
 
 typedef struct comparison {
     glot_report_run *runs;
-    const char **names; /* [n] what tells the runs apart, borrowed from their directories' names */
+    char **paths;       /* [n] their directories */
+    const char **names; /* [n] what tells the runs apart: the ends of `paths` */
     const char *
         *languages; /* [n_languages] of all runs, in the order they appear, borrowed from their results */
     size_t n, n_languages;
@@ -19,18 +20,36 @@ typedef struct comparison {
 
 /* ---- opening ---- */
 
-/* Bytes that all directories begin with, up to a slash. */
-static size_t common_bytes(const char *const *dirs, size_t n)
+/* The last n names of a path. */
+static const char *last_names(const char *path, size_t n)
 {
-    size_t same = 0;
-    for (size_t at = 0; dirs[0][at]; at++) {
-        for (size_t i = 1; i < n; i++)
-            if (dirs[i][at] != dirs[0][at])
-                return same;
-        if (dirs[0][at] == '/' && dirs[0][at + 1])
-            same = at + 1;
+    const char *p = path + strlen(path);
+    for (; p > path; p--)
+        if (p[-1] == '/' && --n == 0)
+            break;
+    return p;
+}
+
+static bool are_different(const comparison *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(c->names[i], c->names[k]) == 0)
+                return false;
+    return true;
+}
+
+/* As many names of each path as it takes; of the same directory twice all of them. */
+static void name_runs(comparison *c)
+{
+    bool is_whole = false;
+    for (size_t n = 1; !is_whole && (n == 1 || !are_different(c)); n++) {
+        is_whole = true;
+        for (size_t i = 0; i < c->n; i++) {
+            c->names[i] = last_names(c->paths[i], n);
+            is_whole = is_whole && c->names[i] == c->paths[i];
+        }
     }
-    return same;
 }
 
 static bool has_language(const comparison *c, const char *name)
@@ -58,20 +77,26 @@ static glot_status collect_languages(comparison *c, glot_error *err)
 
 static glot_status load(comparison *c, const char *const *dirs, size_t n, glot_error *err)
 {
-    size_t common = common_bytes(dirs, n);
+    GLOT_TRY(glot_new(&c->paths, n, sizeof *c->paths, "the report", err));
     GLOT_TRY(glot_new(&c->runs, n, sizeof *c->runs, "the report", err));
     GLOT_TRY(glot_new(&c->names, n, sizeof *c->names, "the report", err));
-    for (; c->n < n; c->n++) {
-        GLOT_TRY(glot_report_load(&c->runs[c->n], dirs[c->n], err));
-        c->names[c->n] = dirs[c->n] + common;
+    for (size_t i = 0; i < n; i++) {
+        GLOT_TRY(glot_report_load(&c->runs[i], dirs[i], err));
+        c->n++;
+        if (!(c->paths[i] = glot_path_tidy(dirs[i])))
+            return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     }
+    name_runs(c);
     return collect_languages(c, err);
 }
 
 static void release(comparison *c)
 {
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++) {
         glot_report_release(&c->runs[i]);
+        glot_free(c->paths[i]);
+    }
+    glot_free(c->paths);
     glot_free(c->runs);
     glot_free(c->names);
     glot_free(c->languages);
@@ -301,7 +326,11 @@ static void put_frozen(glot_str *out, const json_t *results, const char *key)
 
 static void put_total(glot_str *out, const json_t *results, const char *key)
 {
-    glot_str_printf(out, "%lld", glot_report_total(json_object_get(results, key)));
+    const json_t *counts = json_object_get(results, key);
+    if (counts)
+        glot_str_printf(out, "%lld", glot_report_total(counts));
+    else
+        glot_str_puts(out, "–");
 }
 
 static void put_count(glot_str *out, const json_t *results, const char *key)

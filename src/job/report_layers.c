@@ -170,12 +170,12 @@ glot_status glot_report_routing(glot_str *out, const json_t *results, glot_error
 
 /* ---- gates ---- */
 
-static void put_share(glot_str *out, const json_t *share)
+static void put_share(glot_str *out, const json_t *share, bool is_wide)
 {
+    glot_str_puts(out, is_wide ? "<td class=\"wide\">" : "<td>");
     if (json_is_number(share))
-        glot_str_printf(out, "<td>%.1f %%</td>", 100.0 * json_number_value(share));
-    else
-        glot_str_puts(out, "<td></td>");
+        glot_str_printf(out, "%.1f %%", 100.0 * json_number_value(share));
+    glot_str_puts(out, "</td>");
 }
 
 static bool has_gates(const json_t *results)
@@ -194,8 +194,7 @@ static bool has_gates(const json_t *results)
 void glot_report_gates(glot_str *out, const json_t *results)
 {
     static const char *const positions[] = {"1", "4", "16", "64"};
-    static const char *const headings[] = {"language", "~group", "after 1 token", "4",
-                                           "16",       "64",     "all tokens"};
+    static const char *const headings[] = {"language", "~group", "after 1 token", "~4", "~16", "after 64", "all tokens"};
     const char *name;
     if (!has_gates(results))
         return;
@@ -208,8 +207,8 @@ void glot_report_gates(glot_str *out, const json_t *results)
             continue;
         glot_report_begin_row(out, results, i);
         for (size_t k = 0; k < sizeof positions / sizeof positions[0]; k++)
-            put_share(out, json_object_get(json_object_get(accuracy, "after"), positions[k]));
-        put_share(out, json_object_get(accuracy, "all"));
+            put_share(out, json_object_get(json_object_get(accuracy, "after"), positions[k]), headings[2 + k][0] == '~');
+        put_share(out, json_object_get(accuracy, "all"), false);
         glot_str_puts(out, "</tr>\n");
     }
     glot_report_end_table(out);

@@ -16,7 +16,7 @@ typedef struct glot_report_run {
 } glot_report_run;
 glot_status glot_report_load(glot_report_run *run, const char *dir, glot_error *err);
 void glot_report_release(glot_report_run *run);
-/* The recipe as {"train.lr": "0.001", ...}; new reference. */
+/* The recipe as {"train.lr": "0.001", ...}, absolute paths as seen from the run directory; new reference. */
 glot_status glot_report_flat_recipe(json_t **out, const glot_report_run *run, glot_error *err);
 
 /* results.json's bits per byte of a language `when` (before, after_train, after_review) with its interval; NaN where there

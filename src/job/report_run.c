@@ -6,6 +6,8 @@
 #include "job/run_dir.h"
 #include "job/yaml_tree.h"
 
+#include <string.h>
+
 glot_status glot_report_check(const char *dir, glot_error *err)
 {
     json_t *state = NULL;
@@ -57,11 +59,34 @@ void glot_report_release(glot_report_run *run)
 
 /* ---- the recipe as one list ---- */
 
-/* A value as it would stand in a recipe on one line. */
-static void put_value(glot_str *out, const glot_yaml_node *node)
+/* An absolute path as seen from the folder `from`, so that runs on two machines or in two checkouts say the same of
+ * the same files; as it is where they have no folder in common. */
+static void put_path(glot_str *out, const char *path, const char *from)
+{
+    size_t at = 0, same = 0, n_from = strlen(from); /* same: bytes of the folders that both are in */
+    for (; path[at] && path[at] == from[at]; at++)
+        if (path[at] == '/')
+            same = at + 1;
+    if (path[at] == '/' && at == n_from) /* the path is below `from` */
+        same = at + 1;
+    if (same <= 1) {
+        glot_str_puts(out, path);
+        return;
+    }
+    for (size_t i = same; i < n_from; i++)
+        if (i == same || from[i - 1] == '/')
+            glot_str_puts(out, "../");
+    glot_str_puts(out, path + same);
+}
+
+/* A value as it would stand in a recipe on one line, in the folder `from`. */
+static void put_value(glot_str *out, const glot_yaml_node *node, const char *from)
 {
     if (node->kind == GLOT_YAML_SCALAR) {
-        glot_str_puts(out, node->text);
+        if (node->text[0] == '/')
+            put_path(out, node->text, from);
+        else
+            glot_str_puts(out, node->text);
         return;
     }
     glot_str_puts(out, node->kind == GLOT_YAML_LIST ? "[" : "{");
@@ -69,18 +94,19 @@ static void put_value(glot_str *out, const glot_yaml_node *node)
         glot_str_puts(out, i ? ", " : "");
         if (node->kind == GLOT_YAML_MAP)
             glot_str_printf(out, "%s: ", node->keys[i]);
-        put_value(out, node->items[i]);
+        put_value(out, node->items[i], from);
     }
     glot_str_puts(out, node->kind == GLOT_YAML_LIST ? "]" : "}");
 }
 
 /* Puts the values below `node` into `flat` under "section.key"; `path` is the key of node. */
-static glot_status flatten(json_t *flat, const char *path, const glot_yaml_node *node, glot_error *err)
+static glot_status flatten(json_t *flat, const char *path, const glot_yaml_node *node, const char *from,
+                           glot_error *err)
 {
     glot_str text = {0};
     glot_status status = GLOT_OK;
     if (node->kind != GLOT_YAML_MAP) {
-        put_value(&text, node);
+        put_value(&text, node, from);
         status = glot_str_check(&text, "the recipe", err);
         if (status == GLOT_OK &&
             json_object_set_new(flat, path, json_string(text.data ? text.data : "")) != 0)
@@ -91,10 +117,19 @@ static glot_status flatten(json_t *flat, const char *path, const glot_yaml_node 
         glot_str_printf(&text, "%s%s%s", path, *path ? "." : "", node->keys[i]);
         status = glot_str_check(&text, "the recipe", err);
         if (status == GLOT_OK)
-            status = flatten(flat, text.data, node->items[i], err);
+            status = flatten(flat, text.data, node->items[i], from, err);
     }
     glot_str_release(&text);
     return status;
+}
+
+/* Where the run is by its recipe; "" where that does not say. */
+static const char *output_of(const glot_yaml_node *tree)
+{
+    for (size_t i = 0; tree->kind == GLOT_YAML_MAP && i < tree->n; i++)
+        if (strcmp(tree->keys[i], "output") == 0 && tree->items[i]->kind == GLOT_YAML_SCALAR)
+            return tree->items[i]->text;
+    return "";
 }
 
 glot_status glot_report_flat_recipe(json_t **out, const glot_report_run *run, glot_error *err)
@@ -105,7 +140,7 @@ glot_status glot_report_flat_recipe(json_t **out, const glot_report_run *run, gl
     if (status == GLOT_OK)
         status = glot_yaml_parse(&tree, run->recipe, run->recipe_bytes, run->dir, false, err);
     if (status == GLOT_OK)
-        status = flatten(flat, "", tree, err);
+        status = flatten(flat, "", tree, output_of(tree), err);
     glot_yaml_free(tree);
     if (status == GLOT_OK)
         *out = flat;

@@ -3,6 +3,8 @@
 
     tools/report/check_report.py [--out DIR] [--chromium PROGRAM] RUN_DIRECTORY_OR_PAGE...
 
+A page without results.json beside it is one of `glot report A B`.
+
 Fails where the page asks for anything from outside, the console says something, a chart that results.json and metrics.jsonl (beside the page)
 call for is missing or empty, anything is wider than the screen, letters are too small or too large to read, or dark is not dark. Pictures of the
 whole page are left in --out, to be looked at.
@@ -66,9 +68,9 @@ def frame_page(folder, text, width, height, script=""):
 
 
 def expected_charts(folder):
-    """Charts that the run's files call for; empty where they are not beside the page."""
+    """Charts that the run's files call for; where they are not beside the page, it compares runs."""
     if not (folder / "results.json").exists():
-        return set()
+        return {"compare-scores", "train-ce"}
     r = json.loads((folder / "results.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     has_choice = any(n > max(r.get("top_k", 1), 1) for n in r["experts"])

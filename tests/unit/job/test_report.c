@@ -30,7 +30,7 @@ static int remove_root(void **state)
 static void put(const char *name, const char *text)
 {
     glot_error err = {0};
-    char path[96];
+    char path[192];
     snprintf(path, sizeof path, "%s/%s", root, name);
     if (glot_file_write(path, text, strlen(text), &err) != GLOT_OK)
         fail_msg("%s", err.message);
@@ -117,7 +117,7 @@ static void test_sections(void **state)
         "1 new language: 25.0 % fewer bits per byte", "1 old language: 12.5 % more", "<h2>Bits per byte</h2>",
         "1.0000<br><small>0.875–1.250</small>", "<h2>How it went</h2>", "<h2>Similarity of the languages</h2>",
         "<h2>Experts in each layer</h2>", "4 experts in 2 layers, 1 of them new", "<h2>Where tokens go</h2>",
-        "<td>0.125</td><td>0.875</td><td>1.500</td>", "<h2>Language gates</h2>", "<td>50.0 %</td><td></td>",
+        "<td>0.125</td><td>0.875</td><td>1.500</td>", "<h2>Language gates</h2>", "<td>50.0 %</td><td class=\"wide\"></td>",
         "<h2>Exact path</h2>", "198 of 200 held-out", "1.0000<br><small class=\"good\">0.5000</small>",
         "<h2>Samples</h2>", "<h2>To repeat it</h2>", "avx2", "0.625 tokens a byte", "a &lt;fast&gt; one", "9.8.7", "c0ffee", "ba5e",
         "base: &lt;b&gt;&amp;"};
@@ -230,6 +230,10 @@ static void test_missing_parts(void **state)
     assert_null(strstr(html, "nan"));
     assert_null(strstr(html, "(null)"));
     glot_free(html);
+    html = report("{\"frozen_tensors\": 0, \"frozen_sha256\": {\"before\": \"e3b0\", \"after\": \"e3b0\"}}", "");
+    assert_has(html, "none: every weight was trained");
+    assert_null(strstr(html, "e3b0"));
+    glot_free(html);
 }
 
 /* A run below the root: its directory. */
@@ -237,7 +241,7 @@ static const char *put_run(const char *name, const char *results, const char *re
 {
     static char dirs[2][96];
     static int next;
-    char *dir = dirs[next++ % 2], file[64];
+    char *dir = dirs[next++ % 2], file[96];
     static const char *const names[] = {"results.json", "recipe.yaml", "metrics.jsonl", "state.json"};
     const char *texts[] = {results, recipe, metrics,
                            is_done ? "{\"format\": \"glot run\", \"version\": 1, \"job\": \"expand\", \"done\": [\"model\"], \"metrics_lines\": 4}"
@@ -251,6 +255,37 @@ static const char *put_run(const char *name, const char *results, const char *re
     return dir;
 }
 
+/* Runs of one name are told apart by the folders they are in; a run beside itself and a slash at the end do no harm. */
+static void test_names_of_runs(void **state)
+{
+    (void)state;
+    static const char recipe[] = "base: b\noutput: /o\n";
+    static const struct {
+        const char *dirs[3], *names[3];
+    } cases[] = {{{"x/same", "y/same", "y/other"}, {"x/same", "y/same", "y/other"}},
+                 {{"x/same/", "y/other", "y/third"}, {"same", "other", "third"}},
+                 {{"y/other", "y/other", "x/same"}, {"other", "other", "same"}}};
+    glot_error err = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char dirs[3][128], path[96], heading[160], *html = NULL;
+        const char *given[3];
+        size_t size;
+        for (size_t k = 0; k < 3; k++) {
+            put_run(cases[i].dirs[k], full, recipe, true);
+            snprintf(dirs[k], sizeof dirs[k], "%s/%s", root, cases[i].dirs[k]);
+            given[k] = dirs[k];
+        }
+        snprintf(path, sizeof path, "%s/compare.html", root);
+        if (glot_report_compare(given, 3, path, &err) != GLOT_OK || glot_file_read(&html, &size, path, 1 << 24, &err) != GLOT_OK)
+            fail_msg("%s", err.message);
+        for (size_t k = 0; k < 3; k++) {
+            snprintf(heading, sizeof heading, "%s</th>", cases[i].names[k]);
+            assert_has(html, heading);
+        }
+        glot_free(html);
+    }
+}
+
 /* Two runs side by side: scores, the best of each language, curves of both, what their recipes differ in, a language that only one has. */
 static void test_two_runs(void **state)
 {
@@ -262,10 +297,13 @@ static void test_two_runs(void **state)
         "2 runs, 3 languages", "<td>1.1250<br><small class=\"bad\">+12.5 %</small></td>", "<td><b>1.0625</b><br><small class=\"bad\">+6.2 %",
         "<td><b>1.5000</b><br><small class=\"good\">-25.0 %</small></td><td class=\"soft\">–</td>", "data-chart=\"compare-scores\"",
         "data-chart=\"train-ce\"", "data-chart=\"review-lpr\"", "<td>train.lr</td><td>0.001</td><td>0.002</td>",
-        "<td>gate.layers</td><td>–</td><td>[1, 2]</td>", "2 other keys have the same value", "<td>9.8.7</td><td>9.8.6</td>",
+        "<td>gate.layers</td><td>–</td><td>[1, 2]</td>", "3 other keys have the same value",
+        "<td>languages.el.valid</td><td>[../../data/el.gz]</td><td>[below, /elsewhere/el.gz]</td>", "</svg>a</th>", "</svg>b</th>", "<td>9.8.7</td><td>9.8.6</td>",
         "<td>experts</td><td>4</td><td>4</td>", "<td><code>ba5e</code></td>"};
-    const char *dirs[] = {put_run("a", full, "base: b\noutput: a\ntrain: {lr: 0.001, batch: 8}\n", true),
-                          put_run("b", other, "base: b\noutput: b\ntrain: {lr: 0.002, batch: 8}\ngate: {layers: [1, 2]}\n", true)};
+    const char *dirs[] = {put_run("a", full, "base: /home/x/models/b\noutput: /home/x/runs/a\nlanguages: {el: {valid: [/home/x/data/el.gz]}}\n"
+                                               "train: {lr: 0.001, batch: 8, order: file}\n", true),
+                          put_run("b", other, "base: /srv/y/models/b\noutput: /srv/y/runs/b\nlanguages: {el: {valid: [/srv/y/runs/b/below, /elsewhere/el.gz]}}\n"
+                                                "train: {lr: 0.002, batch: 8, order: file}\ngate: {layers: [1, 2]}\n", true)};
     glot_error err = {0};
     char path[96], *html = NULL;
     size_t size;
@@ -276,6 +314,7 @@ static void test_two_runs(void **state)
     check_tags(html);
     assert_null(strstr(html, "http"));
     assert_null(strstr(html, "<td>output</td>")); /* always another one */
+    assert_null(strstr(html, "home")); /* the base lies beside both runs: no difference */
     assert_null(strstr(html, "nan"));
     glot_free(html);
 }
@@ -302,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_languages, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_long_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_two_runs, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_names_of_runs, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_what_is_no_finished_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_escaped, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_missing_parts, make_root, remove_root),
