@@ -111,7 +111,7 @@ static glot_status forward_unit(void *context, double *seconds, glot_error *err)
     double start = glot_bench_now();
     (void)err;
     glot_model_forward(s->model, s->ws, NULL);
-    glot_model_nll(s->model, s->ws, s->nll);
+    glot_model_nll(s->model, s->ws, 0, s->nll);
     *seconds = glot_bench_now() - start;
     return GLOT_OK;
 }

@@ -1,5 +1,5 @@
-/* multiple_choice.c: texts of all choices of some items share a pass; their log p is summed over the choice's
- * tokens. */
+/* multiple_choice.c: the texts of some items' choices share a pass, and each prompt is in it once; the log p
+ * of a choice's tokens are summed. */
 #include "eval/multiple_choice.h"
 #include "base/memory.h"
 #include "eval/prompt.h"
@@ -8,25 +8,38 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tokens in one pass: enough rows to keep the products busy. Arbitrary within 2x either way. */
-enum { PASS_TOKENS = 2048 };
+/* A pass has room for PASS_TOKENS, enough rows to keep the products busy; items wait for one until the next
+ * might not fit (FULL), or until their keys might not (PASS_KEYS). Arbitrary within 2x either way. */
+enum { PASS_TOKENS = 1024, FULL = PASS_TOKENS * 3 / 4, PASS_KEYS = 3 * PASS_TOKENS };
+/* Room of a session grows in steps of this. */
+enum { CONTEXT_STEP = 256 };
 
-/* A task under way. The texts of an item's choices wait in `ids` until it is scored as one call. */
+/* An item whose texts wait. */
+typedef struct waiting_item {
+    const glot_item *item;
+    size_t first_text;
+} waiting_item;
+
+/* A task under way. The texts of the waiting items' choices stand one behind the other in `ids`. */
 typedef struct task {
     const glot_choice_options *options;
-    glot_session *session;
+    const glot_model *model;
+    glot_session *session; /* made at first need, again where a text needs more room */
+    int64_t n_context;     /* of the session */
     glot_encoder *encoder;
-    int64_t context, vocab;
     int32_t start_id; /* before a text without a query; -1: none */
     int32_t bos_id;   /* in front of every text, as the tokenizer's own setting asks; -1: not */
     glot_str text;
-    int32_t *ids; /* texts one behind the other */
+    int32_t *ids;
     float *nll;
     size_t n_ids, ids_capacity, nll_capacity;
-    glot_sequence *texts;  /* of one item */
-    int64_t *first_scored; /* [n] of each text */
-    double *sums;
-    size_t texts_capacity, first_capacity, sums_capacity;
+    glot_sequence *texts;
+    int64_t *first_scored; /* of each text */
+    double *sums;          /* of each text */
+    size_t n_texts, texts_capacity, first_capacity, sums_capacity;
+    int64_t n_rows, longest; /* rows that the texts take in a pass; tokens fed of the longest */
+    waiting_item *waiting;
+    size_t n_waiting, waiting_capacity;
     uint64_t n_right, n_right_norm;
 } task;
 
@@ -71,20 +84,21 @@ static glot_status append_choice(task *t, const glot_item *item, size_t choice, 
     if (*n > *first_scored)
         return GLOT_OK;
     return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                     "query and choice are %" PRId64 " tokens, the query alone is %zu: the choice has none to score", *n,
-                     n_query);
+                     "query and choice are %" PRId64
+                     " tokens, the query alone is %zu: the choice has none to score",
+                     *n, n_query);
 }
 
 /* The last token is only scored; a text whose others are more than the context loses its beginning. */
 static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *err)
 {
-    int64_t extra = *n - 1 - t->context;
+    int64_t context = t->model->config.context_length, extra = *n - 1 - context;
     if (extra <= 0)
         return GLOT_OK;
     if (*first_scored - extra < 1)
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
                          "a choice of %" PRId64 " tokens does not fit the context of %" PRId64,
-                         *n - *first_scored, t->context);
+                         *n - *first_scored, context);
     int32_t *at = t->ids + t->n_ids - *n;
     memmove(at, at + extra, (size_t)(*n - extra) * sizeof *at);
     t->n_ids -= (size_t)extra;
@@ -93,26 +107,52 @@ static glot_status cut(task *t, int64_t *n, int64_t *first_scored, glot_error *e
     return GLOT_OK;
 }
 
-static glot_status make_texts(task *t, const glot_item *item, glot_error *err)
+/* A text behind those that wait. */
+static glot_status add_text(task *t, const glot_item *item, size_t choice, glot_error *err)
 {
-    size_t n_choices = glot_item_n_choices(item);
-    t->n_ids = 0;
-    GLOT_TRY(glot_grow(&t->texts, &t->texts_capacity, n_choices, sizeof *t->texts, "items", err));
+    size_t i = t->n_texts;
+    GLOT_TRY(glot_grow(&t->texts, &t->texts_capacity, i + 1, sizeof *t->texts, "items", err));
+    GLOT_TRY(glot_grow(&t->first_scored, &t->first_capacity, i + 1, sizeof *t->first_scored, "items", err));
+    GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, i + 1, sizeof *t->sums, "items", err));
+    int64_t n = 0, n_before = i ? t->texts[i - 1].n + 1 : 0;
+    GLOT_TRY(append_choice(t, item, choice, &n, &t->first_scored[i], err));
+    GLOT_TRY(cut(t, &n, &t->first_scored[i], err));
+    const int32_t *ids = t->ids + t->n_ids - n;
+    t->texts[i] = (glot_sequence){.n = n - 1, .has_next = true};
+    t->n_rows += n - glot_common_beginning(ids, n, ids - n_before, n_before);
+    t->longest = n - 1 > t->longest ? n - 1 : t->longest;
+    t->n_texts++;
+    return GLOT_OK;
+}
+
+static glot_status add_item(task *t, const glot_item *item, glot_error *err)
+{
     GLOT_TRY(
-        glot_grow(&t->first_scored, &t->first_capacity, n_choices, sizeof *t->first_scored, "items", err));
-    GLOT_TRY(glot_grow(&t->sums, &t->sums_capacity, n_choices, sizeof *t->sums, "items", err));
-    for (size_t i = 0; i < n_choices; i++) {
-        int64_t n = 0;
-        GLOT_TRY(append_choice(t, item, i, &n, &t->first_scored[i], err));
-        GLOT_TRY(cut(t, &n, &t->first_scored[i], err));
-        t->texts[i] = (glot_sequence){.n = n - 1, .has_next = true};
-    }
-    GLOT_TRY(glot_grow(&t->nll, &t->nll_capacity, t->n_ids, sizeof *t->nll, "items", err));
+        glot_grow(&t->waiting, &t->waiting_capacity, t->n_waiting + 1, sizeof *t->waiting, "items", err));
+    t->waiting[t->n_waiting++] = (waiting_item){item, t->n_texts};
+    for (size_t i = 0; i < glot_item_n_choices(item); i++)
+        GLOT_TRY(add_text(t, item, i, err));
+    return GLOT_OK;
+}
+
+/* A session in which the longest text fits, and the texts' places, now that they move no more. */
+static glot_status make_room(task *t, glot_error *err)
+{
     size_t at = 0;
-    for (size_t i = 0; i < n_choices; at += (size_t)t->texts[i++].n + 1) {
+    int64_t context = t->model->config.context_length;
+    GLOT_TRY(glot_grow(&t->nll, &t->nll_capacity, t->n_ids, sizeof *t->nll, "items", err));
+    for (size_t i = 0; i < t->n_texts; at += (size_t)t->texts[i++].n + 1) {
         t->texts[i].ids = t->ids + at;
         t->texts[i].nll = t->nll + at;
     }
+    if (t->longest <= t->n_context)
+        return GLOT_OK;
+    glot_session_free(t->session);
+    t->session = NULL;
+    t->n_context = (t->longest + CONTEXT_STEP - 1) / CONTEXT_STEP * CONTEXT_STEP;
+    t->n_context = t->n_context < context ? t->n_context : context;
+    GLOT_TRY(glot_session_create(&t->session, t->model, t->n_context, PASS_TOKENS, err));
+    glot_session_set_exact(t->session, t->options->exact);
     return GLOT_OK;
 }
 
@@ -146,24 +186,24 @@ static glot_status complete_text(task *t, bool *is_right, glot_error *err)
     const glot_sequence *text = &t->texts[0];
     const float *log_probs;
     const glot_sample_params greedy = glot_sample_params_default();
-    int64_t first = t->first_scored[0];
+    int64_t first = t->first_scored[0], vocab = t->model->config.vocab_size;
     *is_right = true;
     t->sums[0] = 0.0;
     glot_session_reset(t->session);
     GLOT_TRY(glot_session_feed(t->session, text->ids, first, &log_probs, err));
     for (int64_t i = first; i <= text->n; i++) {
         t->sums[0] += (double)log_probs[text->ids[i]];
-        *is_right = *is_right && glot_sample(log_probs, t->vocab, &greedy, NULL, NULL) == text->ids[i];
+        *is_right = *is_right && glot_sample(log_probs, vocab, &greedy, NULL, NULL) == text->ids[i];
         if (i < text->n)
             GLOT_TRY(glot_session_feed(t->session, text->ids + i, 1, &log_probs, err));
     }
     return GLOT_OK;
 }
 
-static glot_status sum_choices(task *t, size_t n_choices, glot_error *err)
+static glot_status sum_choices(task *t, glot_error *err)
 {
-    GLOT_TRY(glot_session_score(t->session, t->texts, n_choices, err));
-    for (size_t i = 0; i < n_choices; i++) {
+    GLOT_TRY(glot_session_score_ends(t->session, t->texts, t->first_scored, t->n_texts, err));
+    for (size_t i = 0; i < t->n_texts; i++) {
         t->sums[i] = 0.0;
         for (int64_t k = t->first_scored[i]; k <= t->texts[i].n; k++)
             t->sums[i] -= (double)t->texts[i].nll[k];
@@ -180,40 +220,70 @@ static glot_status name_item(const glot_item *item, glot_error *err)
     return status;
 }
 
-static glot_status score_item(task *t, const glot_item *item, glot_error *err)
+static glot_status tell(const task *t, const glot_item *item, const double *sums, size_t picked,
+                        glot_error *err)
 {
-    size_t n_choices = glot_item_n_choices(item), picked = 0;
+    return t->options->on_item ? t->options->on_item(t->options->user, item, sums, picked, err) : GLOT_OK;
+}
+
+static glot_status decide(task *t, const waiting_item *w, glot_error *err)
+{
+    const double *sums = t->sums + w->first_text;
+    size_t picked = best_of(sums, w->item, false);
+    t->n_right += picked == w->item->gold;
+    t->n_right_norm += best_of(sums, w->item, true) == w->item->gold;
+    return tell(t, w->item, sums, picked, err);
+}
+
+static bool is_to_complete(const glot_item *item)
+{
+    return glot_item_n_choices(item) == 1;
+}
+
+/* Scores the items that wait: choices, or one text to complete. */
+static glot_status score_waiting(task *t, glot_error *err)
+{
     if (glot_cancelled(t->options->cancel))
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
-    glot_status status = make_texts(t, item, err);
-    if (status != GLOT_OK)
-        return name_item(item, err);
-    if (n_choices == 1) {
+    if (t->n_waiting == 0)
+        return GLOT_OK;
+    GLOT_TRY(make_room(t, err));
+    if (is_to_complete(t->waiting[0].item)) {
         bool is_right;
         GLOT_TRY(complete_text(t, &is_right, err));
         t->n_right += is_right;
         t->n_right_norm += is_right;
+        GLOT_TRY(tell(t, t->waiting[0].item, t->sums, 0, err));
     } else {
-        GLOT_TRY(sum_choices(t, n_choices, err));
-        picked = best_of(t->sums, item, false);
-        t->n_right += picked == item->gold;
-        t->n_right_norm += best_of(t->sums, item, true) == item->gold;
+        GLOT_TRY(sum_choices(t, err));
+        for (size_t i = 0; i < t->n_waiting; i++)
+            GLOT_TRY(decide(t, &t->waiting[i], err));
     }
-    return t->options->on_item ? t->options->on_item(t->options->user, item, t->sums, picked, err) : GLOT_OK;
+    t->n_waiting = t->n_texts = t->n_ids = 0;
+    t->n_rows = 0;
+    return GLOT_OK;
+}
+
+static glot_status score_items(task *t, const glot_items *items, glot_error *err)
+{
+    for (size_t i = 0; i < items->n; i++) {
+        const glot_item *item = &items->items[i];
+        bool is_alone = is_to_complete(item) || (t->n_waiting && is_to_complete(t->waiting[0].item));
+        if (is_alone || t->n_rows > FULL || t->n_ids > PASS_KEYS)
+            GLOT_TRY(score_waiting(t, err));
+        if (add_item(t, item, err) != GLOT_OK)
+            return name_item(item, err);
+    }
+    return score_waiting(t, err);
 }
 
 static glot_status prepare(task *t, const glot_model *m, const glot_tokenizer *tokenizer, glot_error *err)
 {
     const glot_model_config *c = &m->config;
-    t->context = c->context_length;
-    t->vocab = c->vocab_size;
+    t->model = m;
     t->start_id = c->bos_id >= 0 ? c->bos_id : c->eos_id;
     t->bos_id = glot_tokenizer_adds_bos(tokenizer) ? c->bos_id : -1;
-    GLOT_TRY(glot_encoder_create(&t->encoder, tokenizer, err));
-    int64_t n_batch = t->context < PASS_TOKENS ? t->context : PASS_TOKENS;
-    GLOT_TRY(glot_session_create(&t->session, m, t->context, n_batch, err));
-    glot_session_set_exact(t->session, t->options->exact);
-    return GLOT_OK;
+    return glot_encoder_create(&t->encoder, tokenizer, err);
 }
 
 static void release(task *t)
@@ -227,6 +297,7 @@ static void release(task *t)
     glot_free(t->texts);
     glot_free(t->first_scored);
     glot_free(t->sums);
+    glot_free(t->waiting);
 }
 
 static double standard_error(double share, size_t n)
@@ -246,8 +317,8 @@ glot_status glot_multiple_choice(glot_choice_score *out, const glot_model *m, co
 {
     task t = {.options = options};
     glot_status status = prepare(&t, m, tokenizer, err);
-    for (size_t i = 0; i < items->n && status == GLOT_OK; i++)
-        status = score_item(&t, &items->items[i], err);
+    if (status == GLOT_OK)
+        status = score_items(&t, items, err);
     if (status == GLOT_OK) {
         double n = (double)items->n, acc = (double)t.n_right / n, acc_norm = (double)t.n_right_norm / n;
         *out = (glot_choice_score){acc, acc_norm, standard_error(acc, items->n),

@@ -30,6 +30,10 @@ struct glot_session {
     glot_exact_choice choice;
     glot_exact_test test;
     document_state scored;  /* of the document scored last */
+    struct end *ends;       /* [n_batch] of a pass */
+    int32_t *shares;        /* [n_batch, 4] */
+    int32_t *resident;      /* [n_context] ids whose keys and values are the cache's first rows, as `choice` has them */
+    int64_t n_resident;
     glot_gate_sums *gate_sums; /* a slot for each branch, the last for the scored one; NULL where no layer has a language gate */
     int32_t *documents;     /* [n_batch, 4] */
     int32_t *ids, *positions, *targets; /* [n_batch] */
@@ -38,6 +42,15 @@ struct glot_session {
     float *nll;             /* [n_batch] */
     float *log_probs;       /* [head_rows, vocab] */
 };
+
+/* A sequence in a pass of which only the end is scored: `shared` tokens have their keys and values already or get a copy,
+ * those up to `first` give more, and behind them come the rows that are scored. The last token is no row. */
+typedef struct end {
+    const glot_sequence *sequence;
+    int64_t first, shared;
+    int64_t place; /* of its keys in the cache */
+    document_state state;
+} end;
 
 static glot_status make_arrays(glot_session *s, glot_error *err)
 {
@@ -52,6 +65,9 @@ static glot_status make_arrays(glot_session *s, glot_error *err)
     GLOT_TRY(glot_new(&s->nll, n, sizeof *s->nll, what, err));
     GLOT_TRY(glot_new(&s->branches, (size_t)s->n_branches, sizeof *s->branches, what, err));
     GLOT_TRY(glot_new(&s->next, (size_t)s->n_branches, sizeof *s->next, what, err));
+    GLOT_TRY(glot_new(&s->ends, n, sizeof *s->ends, what, err));
+    GLOT_TRY(glot_new(&s->shares, n * 4, sizeof *s->shares, what, err));
+    GLOT_TRY(glot_new(&s->resident, (size_t)s->n_context, sizeof *s->resident, what, err));
     size_t n_logits = (size_t)s->ws->head_rows * (size_t)s->model->config.vocab_size;
     return glot_new(&s->log_probs, n_logits, sizeof *s->log_probs, what, err);
 }
@@ -102,6 +118,9 @@ void glot_session_free(glot_session *s)
     glot_free(s->is_exact);
     glot_exact_test_release(&s->test);
     glot_free(s->nll);
+    glot_free(s->ends);
+    glot_free(s->shares);
+    glot_free(s->resident);
     glot_free(s->branches);
     glot_free(s->next);
     glot_free(s->log_probs);
@@ -111,6 +130,7 @@ void glot_session_free(glot_session *s)
 void glot_session_set_exact(glot_session *s, glot_exact_choice choice)
 {
     s->choice = choice;
+    s->n_resident = 0;
 }
 
 int64_t glot_session_length(const glot_session *s)
@@ -172,10 +192,18 @@ static glot_batch empty_batch(const glot_session *s)
                         .is_exact = s->is_exact, .documents = s->documents, .gate_sums = s->gate_sums};
 }
 
+/* Rows for every branch, and for a few times what a pass brings, since sequences with a common beginning have it each. */
+static glot_status make_cache(glot_session *s, int64_t n_passes, glot_error *err)
+{
+    int64_t rows = s->n_context * s->n_branches;
+    rows = rows < n_passes * s->n_batch ? n_passes * s->n_batch : rows;
+    return s->cache ? GLOT_OK : glot_kv_cache_create(&s->cache, s->model, rows, err);
+}
+
 static glot_status run(glot_session *s, const glot_batch *b, bool is_cached, glot_error *err)
 {
-    if (is_cached && !s->cache)
-        GLOT_TRY(glot_kv_cache_create(&s->cache, s->model, s->n_context * s->n_branches, err));
+    if (is_cached)
+        GLOT_TRY(make_cache(s, 0, err));
     GLOT_TRY(glot_workspace_load(s->ws, b, err));
     glot_model_forward(s->model, s->ws, is_cached ? s->cache : NULL);
     return s->model->be->check(s->model->be, err);
@@ -206,16 +234,17 @@ static int32_t id_behind(const glot_sequence *q, int64_t n)
     return n < q->n + q->has_next ? q->ids[n] : -1;
 }
 
-/* One sequence longer than a pass: in pieces, behind the cache. */
-static glot_status score_long(glot_session *s, const glot_sequence *q, glot_error *err)
+/* One sequence longer than a pass: in pieces, behind the cache, which has the first n_cached tokens. */
+static glot_status score_long(glot_session *s, const glot_sequence *q, int64_t n_cached, glot_error *err)
 {
-    for (int64_t from = 0; from < q->n; from += s->n_batch) {
+    s->n_resident = 0;
+    for (int64_t from = n_cached; from < q->n; from += s->n_batch) {
         int64_t rows = q->n - from < s->n_batch ? q->n - from : s->n_batch;
         glot_batch b = empty_batch(s);
         piece p = {q->ids + from, rows, from, id_behind(q, from + rows), true, 0, &s->scored, (int32_t)s->n_branches};
         add_segment(s, &b, &p);
         GLOT_TRY(run(s, &b, true, err));
-        glot_model_nll(s->model, s->ws, s->nll);
+        glot_model_nll(s->model, s->ws, 0, s->nll);
         GLOT_TRY(check_finite(s, s->nll, rows, err));
         scatter_nll(s->nll, rows, q->n + q->has_next, from, q->nll);
     }
@@ -237,7 +266,7 @@ static glot_status score_packed(glot_session *s, const glot_sequence *sequences,
     if (b.n_tokens == 0)
         return GLOT_OK;
     GLOT_TRY(run(s, &b, false, err));
-    glot_model_nll(s->model, s->ws, s->nll);
+    glot_model_nll(s->model, s->ws, 0, s->nll);
     GLOT_TRY(check_finite(s, s->nll, b.n_tokens, err));
     const float *rows = s->nll;
     for (size_t i = 0; i < count; i++) {
@@ -279,9 +308,142 @@ glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, 
         }
         if (!sequences[i].is_continued)
             s->scored = (document_state){0};
-        GLOT_TRY(score_long(s, &sequences[i], err));
+        GLOT_TRY(score_long(s, &sequences[i], 0, err));
         count = 1;
     }
+    return GLOT_OK;
+}
+
+/* ---- ends of sequences with common beginnings ---- */
+
+/* A pass may have so many keys for each of its tokens: at 4 choices and more most of an item's beginnings. */
+enum { PASSES_OF_KEYS = 4 };
+
+int64_t glot_common_beginning(const int32_t *a, int64_t n_a, const int32_t *b, int64_t n_b)
+{
+    int64_t n = 0;
+    while (n < n_a && n < n_b && a[n] == b[n])
+        n++;
+    return n;
+}
+
+/* Rows of a whole sequence: what is not fed is its last id. */
+static int64_t fed_rows(const glot_sequence *q)
+{
+    return q->n - !q->has_next;
+}
+
+/* A sequence behind `before` in the pass, or first in it (NULL). Its scored rows are its own. */
+static end end_of(const glot_session *s, const glot_sequence *q, int64_t first, const end *before)
+{
+    end e = {.sequence = q, .first = first};
+    if (before) {
+        e.shared = glot_common_beginning(q->ids, first - 1, before->sequence->ids, before->first - 1);
+        e.place = before->place + fed_rows(before->sequence);
+    } else {
+        e.shared = glot_common_beginning(q->ids, first - 1, s->resident, s->n_resident);
+    }
+    if (s->choice == GLOT_EXACT_AUTO)
+        glot_exact_mark(&s->test, &e.state.exact, q->ids, e.shared, NULL);
+    return e;
+}
+
+static int64_t rows_of(const end *e)
+{
+    return fed_rows(e->sequence) - e->shared;
+}
+
+/* Rows [from, to) of a sequence. */
+static void add_rows(glot_session *s, glot_batch *b, end *e, int64_t from, int64_t to)
+{
+    const int32_t *ids = e->sequence->ids;
+    piece p = {ids + from, to - from, from, ids[to], true, e->place, &e->state, (int32_t)s->n_branches};
+    add_segment(s, b, &p);
+}
+
+/* The batch of a pass: first what stands before the scored rows of every sequence, then those; first_scored: their first. */
+static glot_batch batch_of_ends(glot_session *s, size_t n, int64_t *first_scored)
+{
+    glot_batch b = empty_batch(s);
+    b.shares = s->shares;
+    for (size_t i = 0; i < n; i++) {
+        end *e = &s->ends[i];
+        if (i > 0 && e->shared > 0) {
+            int32_t share[4] = {(int32_t)b.n_segments, (int32_t)e->place, (int32_t)e[-1].place, (int32_t)e->shared};
+            memcpy(s->shares + 4 * b.n_shares++, share, sizeof share);
+        }
+        if (e->first - 1 > e->shared)
+            add_rows(s, &b, e, e->shared, e->first - 1);
+    }
+    *first_scored = b.n_tokens;
+    for (size_t i = 0; i < n; i++)
+        add_rows(s, &b, &s->ends[i], s->ends[i].first - 1, fed_rows(s->ends[i].sequence));
+    return b;
+}
+
+static glot_status score_ends(glot_session *s, size_t n, glot_error *err)
+{
+    int64_t first_scored;
+    glot_batch b = batch_of_ends(s, n, &first_scored);
+    GLOT_TRY(run(s, &b, true, err));
+    glot_model_nll(s->model, s->ws, first_scored, s->nll);
+    GLOT_TRY(check_finite(s, s->nll, b.n_tokens - first_scored, err));
+    const float *rows = s->nll;
+    for (const end *e = s->ends; e < s->ends + n; e++) {
+        size_t scored = (size_t)(fed_rows(e->sequence) + 1 - e->first);
+        memcpy(e->sequence->nll + e->first, rows, scored * sizeof *rows);
+        rows += scored;
+    }
+    return GLOT_OK;
+}
+
+/* One sequence with more rows than a pass. */
+static glot_status score_long_end(glot_session *s, const end *e, glot_error *err)
+{
+    s->scored = e->state;
+    return score_long(s, e->sequence, e->shared, err);
+}
+
+/* The pass that begins with sequence i; i moves on. A sequence without anything to score is left out. */
+static glot_status score_pass_of_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first, size_t n, size_t *i,
+                                      glot_error *err)
+{
+    size_t count = 0;
+    for (int64_t rows = 0; *i < n; ++*i) {
+        if (first[*i] > fed_rows(&sequences[*i]))
+            continue;
+        end e = end_of(s, &sequences[*i], first[*i], count ? &s->ends[count - 1] : NULL);
+        rows += rows_of(&e);
+        if (count && (rows > s->n_batch || e.place + fed_rows(e.sequence) > s->cache->capacity))
+            break;
+        s->ends[count++] = e;
+        if (rows > s->n_batch) {
+            ++*i;
+            break;
+        }
+    }
+    if (count == 0)
+        return GLOT_OK;
+    const glot_sequence *q = s->ends[0].sequence;
+    s->n_resident = 0; /* until the pass is through */
+    GLOT_TRY(rows_of(&s->ends[0]) > s->n_batch ? score_long_end(s, &s->ends[0], err) : score_ends(s, count, err));
+    s->n_resident = fed_rows(q);
+    memcpy(s->resident, q->ids, (size_t)s->n_resident * sizeof *q->ids);
+    return GLOT_OK;
+}
+
+glot_status glot_session_score_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first, size_t n, glot_error *err)
+{
+    if (s->gate_sums)
+        return glot_session_score(s, sequences, n, err);
+    glot_session_reset(s);
+    GLOT_TRY(make_cache(s, PASSES_OF_KEYS, err));
+    for (size_t i = 0; i < n; i++) {
+        GLOT_ASSERT(first[i] >= 1 && !sequences[i].is_continued);
+        GLOT_TRY(check_length(s, sequences[i].n, err));
+    }
+    for (size_t i = 0; i < n;)
+        GLOT_TRY(score_pass_of_ends(s, sequences, first, n, &i, err));
     return GLOT_OK;
 }
 
@@ -292,6 +454,7 @@ static glot_status run_piece(glot_session *s, const int32_t *ids, int64_t n, glo
 {
     glot_batch b = empty_batch(s);
     document_state state = s->branches[0].state;
+    s->n_resident = 0;
     piece p = {ids, n, s->length, -1, true, 0, &state, 0};
     add_segment(s, &b, &p);
     GLOT_TRY(run(s, &b, true, err));

@@ -39,6 +39,16 @@ typedef struct glot_sequence {
  * sequence. */
 glot_status glot_session_score(glot_session *s, const glot_sequence *sequences, size_t n, glot_error *err);
 
+/* The same, in less time, for sequences of which only the end is asked, as the choices of an item: nll[first[i] ..] of
+ * sequence i is written, first[i] >= 1; what stands before has no meaning. A beginning that a sequence has in common with
+ * the one before it, or with the first of the pass before, is run once, and makes no logits. Each begins a document. With
+ * language gates every sequence is run whole. */
+glot_status glot_session_score_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first, size_t n,
+                                    glot_error *err);
+
+/* How many ids two sequences have in common at their beginning. */
+int64_t glot_common_beginning(const int32_t *a, int64_t n_a, const int32_t *b, int64_t n_b);
+
 /* Appends tokens to the running sequence; log p of the next token after the last one is then in *log_probs [vocab] (owned by s). */
 glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err);
 

@@ -28,18 +28,28 @@ static void project(const glot_model *m, glot_workspace *ws, const glot_tensor *
         glot_op_rms_norm(ws->be, out, raw, &norm->weight, m->config.rms_norm_eps);
 }
 
-/* Puts the new keys and values of every segment behind the ones it has. */
+static void copy_rows(glot_backend *be, const glot_tensor *to, int64_t first_to, const glot_tensor *from,
+                      int64_t first_from, int64_t n)
+{
+    glot_tensor target = glot_tensor_slice(to, first_to, n), source = glot_tensor_slice(from, first_from, n);
+    be->copy(be, &target, &source);
+}
+
+/* Puts the new keys and values of every segment behind the ones it has or gets from another. */
 static void append_to_cache(glot_workspace *ws, const glot_kv_cache *cache, int64_t layer, const glot_tensor *k,
                             const glot_tensor *v)
 {
-    for (int64_t s = 0; s < ws->n_segments; s++) {
+    const glot_tensor *all_k = &cache->k[layer], *all_v = &cache->v[layer];
+    for (int64_t s = 0, i = 0; s < ws->n_segments; s++) {
+        for (; i < ws->n_shares && ws->shares[4 * i] == s; i++) {
+            const int32_t *share = ws->shares + 4 * i;
+            copy_rows(ws->be, all_k, share[1], all_k, share[2], share[3]);
+            copy_rows(ws->be, all_v, share[1], all_v, share[2], share[3]);
+        }
         const int32_t *segment = ws->host_segments + 4 * s;
         int64_t first_q = segment[0], n_q = segment[1], first_new = (int64_t)segment[2] + segment[3] - segment[1];
-        glot_tensor from_k = glot_tensor_slice(k, first_q, n_q), from_v = glot_tensor_slice(v, first_q, n_q);
-        glot_tensor to_k = glot_tensor_slice(&cache->k[layer], first_new, n_q);
-        glot_tensor to_v = glot_tensor_slice(&cache->v[layer], first_new, n_q);
-        ws->be->copy(ws->be, &to_k, &from_k);
-        ws->be->copy(ws->be, &to_v, &from_v);
+        copy_rows(ws->be, all_k, first_new, k, first_q, n_q);
+        copy_rows(ws->be, all_v, first_new, v, first_q, n_q);
     }
 }
 
@@ -120,16 +130,16 @@ static glot_tensor head_forward(const glot_model *m, glot_workspace *ws, int64_t
     return logits;
 }
 
-void glot_model_nll(const glot_model *m, glot_workspace *ws, float *nll)
+void glot_model_nll(const glot_model *m, glot_workspace *ws, int64_t first, float *nll)
 {
-    for (int64_t first = 0; first < ws->n_tokens; first += ws->head_rows) {
-        int64_t n = ws->n_tokens - first < ws->head_rows ? ws->n_tokens - first : ws->head_rows;
-        glot_tensor logits = head_forward(m, ws, first, n);
-        glot_tensor targets = glot_tensor_slice(&ws->targets, first, n), out = glot_tensor_slice(&ws->nll, first, n);
+    for (int64_t row = first, n; row < ws->n_tokens; row += n) {
+        n = ws->n_tokens - row < ws->head_rows ? ws->n_tokens - row : ws->head_rows;
+        glot_tensor logits = head_forward(m, ws, row, n);
+        glot_tensor targets = glot_tensor_slice(&ws->targets, row, n), out = glot_tensor_slice(&ws->nll, row, n);
         glot_op_cross_entropy(ws->be, &out, &logits, &targets, 0.0);
     }
-    glot_tensor all = glot_view_1d(&ws->nll, ws);
-    glot_view_download(ws, nll, &all);
+    glot_tensor wanted = glot_tensor_slice(&ws->nll, first, ws->n_tokens - first);
+    glot_view_download(ws, nll, &wanted);
 }
 
 void glot_model_log_probs(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n, float *log_probs)

@@ -6,7 +6,7 @@
  *     glot_model *m; glot_workspace *ws;
  *     glot_model_open(&m, be, "path/to/model", &err);
  *     glot_workspace_create(&ws, m, GLOT_WORKSPACE_INFER, n_tokens, n_positions, n_keys, &err);
- *     glot_workspace_load(ws, &batch, &err); glot_model_forward(m, ws); glot_model_nll(m, ws, nll);
+ *     glot_workspace_load(ws, &batch, &err); glot_model_forward(m, ws); glot_model_nll(m, ws, 0, nll);
  *
  * Base weights stay in their file's type, mapped where the backend can use them there. A model may be read by
  * several workspaces.
@@ -146,6 +146,9 @@ typedef struct glot_batch {
     int64_t n_segments;
     const int32_t *segments;  /* [n_segments, 4] as op attention; kv rows count in the cache where there is
                                  one, else in the batch */
+    int64_t n_shares;         /* keys and values that a segment has from another sequence, copied in the cache */
+    const int32_t *shares;    /* [n_shares, 4] {segment, to kv row, from kv row, n}, rising: before the segment's
+                                 own are put there, after those of the segments before */
     const int32_t *targets;   /* [n_tokens] -1: none; or NULL */
     const uint8_t *token_group; /* [n_tokens] language group; or NULL */
     const uint8_t *is_exact;  /* [n_tokens] or NULL: nobody */
@@ -225,6 +228,8 @@ typedef struct glot_workspace {
     int64_t n_tokens, n_segments, n_documents; /* of the batch loaded now; no document: no gate is asked */
     const glot_gate_sums *gate_sums;
     int32_t *host_segments;       /* [max_segments, 4] */
+    const int32_t *shares;        /* the batch's */
+    int64_t n_shares;
     bool has_exact;
     glot_tensor losses;           /* F64 [GLOT_N_LOSSES] */
     glot_on_layer *on_layer;      /* or NULL */
@@ -242,15 +247,16 @@ glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_work
                                    int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err);
 void glot_workspace_free(glot_workspace *ws);
 
-/* Checks ids and positions against the model and takes the batch in. */
+/* Checks ids and positions against the model and takes the batch in; its shares must stay until it has run. */
 glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *batch, glot_error *err);
 
 /* Runs every layer and the final norm; `cache` (or NULL) gets the new keys and values at a segment's end. */
 void glot_model_forward(const glot_model *m, glot_workspace *ws, glot_kv_cache *cache);
 /* In mode RECOMPUTE, after forward: layer l's activations again, in place of another layer's. */
 void glot_model_recompute(const glot_model *m, glot_workspace *ws, int64_t l);
-/* After forward: -log p of each row's target (0 where none) into host memory [n_tokens] float. */
-void glot_model_nll(const glot_model *m, glot_workspace *ws, float *nll);
+/* After forward: -log p of each row's target (0 where none) from row `first` on, into host memory
+ * [n_tokens - first] float. */
+void glot_model_nll(const glot_model *m, glot_workspace *ws, int64_t first, float *nll);
 /* After forward: log p of every vocabulary entry for rows [first, first + n), n <= ws->head_rows, into
  * host memory [n, vocab]. */
 void glot_model_log_probs(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n,

@@ -263,6 +263,8 @@ glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *b, glot_er
     ws->has_exact = b->is_exact != NULL;
     ws->n_documents = c->gate.n_layers && !b->is_ungated ? b->n_documents : 0;
     ws->gate_sums = b->gate_sums;
+    ws->shares = b->shares;
+    ws->n_shares = b->n_shares;
     memcpy(ws->host_segments, b->segments, (size_t)b->n_segments * 4 * sizeof *b->segments);
     upload_prefix(ws, &ws->ids, b->n_tokens, b->ids);
     upload_prefix(ws, &ws->positions, b->n_tokens, b->positions);

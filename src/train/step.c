@@ -100,7 +100,7 @@ static glot_status refuse_loss(const glot_trainer *t, int64_t first, int64_t n, 
     glot_str where = {0};
     float *nll = NULL;
     GLOT_TRY(glot_new(&nll, (size_t)t->ws->n_tokens, sizeof *nll, "losses", err));
-    glot_model_nll(t->model, t->ws, nll);
+    glot_model_nll(t->model, t->ws, 0, nll);
     name_bad_text(&where, t, first, n, nll);
     glot_status status = GLOT_FAIL(err, GLOT_NUMERIC, "step %" PRId64 ": the loss%s is not finite (lower the learning rate, or check the weights with `glot inspect`)",
                                    t->step + 1, where.data ? where.data : "");

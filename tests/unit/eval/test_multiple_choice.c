@@ -1,6 +1,7 @@
 /* test_multiple_choice.c: scores are lm-evaluation-harness's, item by item (tests/golden/eval/tasks, made by tools/eval/golden_tasks.py);
  * items that are none are refused. */
 #include "eval/multiple_choice.h"
+#include "eval/prompt.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "text/utf8.h"
@@ -236,6 +237,83 @@ static void test_completion(void **state)
     glot_backend_close(o.be);
 }
 
+/* ---- prompts that are run once ---- */
+
+typedef struct whole_passes {
+    opened *o;
+    const glot_items *examples;
+    size_t shots, n; /* n: items compared */
+} whole_passes;
+
+/* log p of a choice: its whole text alone in a pass, the tokens beyond the context's number. */
+static double sum_alone(whole_passes *w, const glot_item *item, size_t choice)
+{
+    glot_session *session = NULL;
+    glot_encoder *encoder = NULL;
+    glot_str text = {0};
+    size_t context_size, n_context, n;
+    const int32_t *ids;
+    int32_t start = w->o->model->config.bos_id;
+    float nll[256];
+    double sum = 0.0;
+    OK(glot_session_create(&session, w->o->model, 256, 256, err));
+    OK(glot_encoder_create(&encoder, w->o->tokenizer, err));
+    OK(glot_prompt_write(&text, &context_size, w->examples, w->shots, item, choice, err));
+    OK(glot_encode(encoder, text.data, context_size, &ids, &n_context, err));
+    OK(glot_encode(encoder, text.data, text.length, &ids, &n, err));
+    int32_t *whole = malloc((n + 1) * sizeof *whole);
+    whole[0] = start;
+    memcpy(whole + 1, ids, n * sizeof *ids);
+    size_t skipped = n_context > 0; /* only a text without a context begins with the start token */
+    n_context += !skipped;
+    glot_sequence q = {.ids = whole + skipped, .n = (int64_t)(n + 1 - skipped), .nll = nll};
+    OK(glot_session_score(session, &q, 1, err));
+    for (int64_t i = (int64_t)n_context; i < q.n; i++)
+        sum -= (double)nll[i];
+    free(whole);
+    glot_str_release(&text);
+    glot_encoder_free(encoder);
+    glot_session_free(session);
+    return sum;
+}
+
+static glot_status compare_with_whole_passes(void *user, const glot_item *item, const double *loglikelihoods, size_t picked, glot_error *e)
+{
+    whole_passes *w = user;
+    (void)picked;
+    (void)e;
+    for (size_t i = 0; i < glot_item_n_choices(item); i++) {
+        double alone = sum_alone(w, item, i);
+        if (memcmp(&alone, &loglikelihoods[i], sizeof alone) != 0)
+            fail_msg("item %zu choice %zu with %zu examples: %.17g, alone %.17g", w->n, i, w->shots, loglikelihoods[i], alone);
+    }
+    w->n++;
+    return GLOT_OK;
+}
+
+/* Items share passes, choices their prompt and items their examples: the bits are those of every text alone. */
+static void test_same_bits_as_whole_passes(void **state)
+{
+    (void)state;
+    opened o = {0};
+    glot_items items;
+    OK(glot_cpu_backend_create(&o.be, 2, NULL, err));
+    OK(glot_model_open(&o.model, o.be, TASKS, err));
+    OK(glot_tokenizer_open_model(&o.tokenizer, TASKS, err));
+    OK(glot_items_read(&items, TASKS "/tiny.jsonl", &glot_template_plain, 0, err));
+    for (size_t shots = 0; shots <= 4; shots += 2) {
+        glot_choice_score score;
+        whole_passes w = {.o = &o, .examples = &items, .shots = shots};
+        glot_choice_options options = {.examples = &items, .shots = shots, .on_item = compare_with_whole_passes, .user = &w};
+        OK(glot_multiple_choice(&score, o.model, o.tokenizer, &items, &options, err));
+        assert_int_equal(w.n, items.n);
+    }
+    glot_items_release(&items);
+    glot_tokenizer_close(o.tokenizer);
+    glot_model_close(o.model);
+    glot_backend_close(o.be);
+}
+
 static void test_bad_items(void **state)
 {
     (void)state;
@@ -270,6 +348,7 @@ static void test_bad_items(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_edges), cmocka_unit_test(test_examples), cmocka_unit_test(test_completion),
+                                       cmocka_unit_test(test_same_bits_as_whole_passes),
                                        cmocka_unit_test(test_bad_items)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -420,6 +420,118 @@ static void test_sequence_sum_decides_once(void **state)
     teardown(&f);
 }
 
+/* ---- ends of texts with common beginnings ---- */
+
+enum { N_ENDS = 14 };
+
+/* Sequences that begin as text `of` up to `keep` and go on as another; what is asked begins at `first`. */
+static const struct {
+    int of, keep, then;
+    int64_t n, first;
+} ends[N_ENDS] = {
+    {0, 20, 2, 26, 20}, {0, 20, 3, 24, 20}, {0, 20, 2, 21, 20}, /* an item; the third choice begins as the first */
+    {0, 24, 4, 30, 20}, {0, 20, 4, 20, 20},                     /* ... and one with nothing asked */
+    {0, 12, 3, 30, 18}, {0, 12, 3, 27, 22}, {0, 12, 3, 27, 15}, /* an item that begins likewise; places of its own */
+    {3, 15, 0, 20, 16}, {3, 22, 2, 25, 15}, {3, 22, 0, 27, 24}, /* leaves the exact path in the prompt, or behind it */
+    {2, 1, 0, 2, 1},    {2, 1, 1, 2, 1},    {0, 20, 1, 48, 20}, /* the shortest, and one that fills the context */
+};
+
+typedef struct end_texts {
+    int32_t ids[N_ENDS][N_CONTEXT];
+    float nll[N_ENDS][N_CONTEXT];
+    glot_sequence sequences[N_ENDS];
+    int64_t first[N_ENDS];
+} end_texts;
+
+static void make_ends(end_texts *t, const fixture *f)
+{
+    memset(t, 0, sizeof *t);
+    for (int i = 0; i < N_ENDS; i++) {
+        for (int k = 0; k < N_CONTEXT; k++)
+            t->ids[i][k] = f->ids[k < ends[i].keep ? ends[i].of : ends[i].then][k];
+        t->sequences[i] = (glot_sequence){.ids = t->ids[i], .n = ends[i].n - i % 2, .nll = t->nll[i], .has_next = i % 2};
+        t->first[i] = ends[i].first;
+    }
+}
+
+static void assert_same_ends(const end_texts *a, const end_texts *b)
+{
+    for (int i = 0; i < N_ENDS; i++)
+        for (int64_t k = ends[i].first; k < ends[i].n; k++) {
+            assert_true(a->nll[i][k] > 0.0f);
+            assert_memory_equal(&a->nll[i][k], &b->nll[i][k], sizeof(float));
+        }
+}
+
+/* A choice behind a prompt that others share has the bits of its whole text scored alone: all in one call, in calls of a
+ * few, and with another use of the cache or another path between the calls. */
+static void check_ends(set_up *start, int threads, int64_t n_batch, size_t together, bool is_disturbed)
+{
+    static end_texts one, other;
+    fixture alone = {0}, f = {0};
+    glot_error err = {0};
+    const float *log_probs;
+    start(&alone, 1, 64);
+    make_ends(&one, &alone);
+    for (size_t i = 0; i < N_ENDS; i++)
+        OK(glot_session_score(alone.s, &one.sequences[i], 1, &err));
+    start(&f, threads, n_batch);
+    make_ends(&other, &f);
+    for (size_t i = 0; i < N_ENDS; i += together) {
+        size_t count = i + together <= N_ENDS ? together : N_ENDS - i;
+        if (is_disturbed && i % 2 == 0) {
+            glot_session_reset(f.s);
+            OK(glot_session_feed(f.s, f.ids[4], 9, &log_probs, &err));
+        } else if (is_disturbed) {
+            glot_session_set_exact(f.s, GLOT_EXACT_ALWAYS);
+            OK(glot_session_score_ends(f.s, &other.sequences[i], &other.first[i], 1, &err));
+            glot_session_set_exact(f.s, GLOT_EXACT_AUTO);
+        }
+        OK(glot_session_score_ends(f.s, &other.sequences[i], &other.first[i], count, &err));
+    }
+    assert_same_ends(&one, &other);
+    teardown(&alone);
+    teardown(&f);
+}
+
+static void test_ends_with_common_beginnings(void **state)
+{
+    (void)state;
+    static const int threads[] = {1, 2, 3, 8};
+    static set_up *const starts[] = {setup, setup_exact, setup_gated, setup_gated_exact};
+    for (size_t i = 0; i < 16; i++) {
+        check_ends(starts[i / 4], threads[i % 4], 128, N_ENDS, false);
+        check_ends(starts[i / 4], threads[i % 4], 32, 5, false); /* the cache holds fewer keys than the texts have */
+        check_ends(starts[i / 4], threads[i % 4], 5, 3, false);  /* beginnings in pieces */
+        check_ends(starts[i / 4], threads[i % 4], 1, 1, false);
+        check_ends(starts[i / 4], threads[i % 4], 40, 1, true);
+    }
+}
+
+/* A pass does not run a common beginning again: what runs is counted by the routing that an observer sees. */
+static void count_rows(void *user, glot_workspace *ws, int64_t layer)
+{
+    *(int64_t *)user += layer == 0 ? ws->n_tokens : 0;
+}
+
+static void test_a_common_beginning_runs_once(void **state)
+{
+    (void)state;
+    static end_texts t;
+    fixture f = {0};
+    glot_error err = {0};
+    int64_t rows = 0;
+    setup(&f, 1, 64);
+    make_ends(&t, &f);
+    glot_session_workspace(f.s)->on_layer = count_rows;
+    glot_session_workspace(f.s)->on_layer_user = &rows;
+    OK(glot_session_score_ends(f.s, t.sequences, t.first, 3, &err));
+    assert_int_equal(rows, 25 + 4 + 1); /* 26 tokens but the last; the last of the prompt and three; one */
+    OK(glot_session_score_ends(f.s, t.sequences + 5, t.first + 5, 1, &err));
+    assert_int_equal(rows, 30 + 17); /* 12 of its 29 stand in the cache since the call before */
+    teardown(&f);
+}
+
 static void test_context_is_checked(void **state)
 {
     (void)state;
@@ -468,7 +580,7 @@ int main(void)
         cmocka_unit_test(test_texts_that_stay_are_the_base_model), cmocka_unit_test(test_evidence_runs_on_through_windows),
         cmocka_unit_test(test_gates_run_on_through_windows), cmocka_unit_test(test_gated_exact_windows), cmocka_unit_test(test_gates_send_tokens_past_the_router),
         cmocka_unit_test(test_sequence_sum_decides_once),
-        cmocka_unit_test(test_context_is_checked),
+        cmocka_unit_test(test_ends_with_common_beginnings), cmocka_unit_test(test_a_common_beginning_runs_once), cmocka_unit_test(test_context_is_checked),
         cmocka_unit_test(test_sampling)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,7 +295,7 @@ static bool any_infinite(const fault *f)
     float nll[4 * TINY_LENGTH];
     bool is_any = false;
     assert_true(f->t->ws->n_tokens <= 4 * TINY_LENGTH);
-    glot_model_nll(f->m, f->t->ws, nll);
+    glot_model_nll(f->m, f->t->ws, 0, nll);
     for (int64_t i = 0; i < f->t->ws->n_tokens; i++) {
         assert_false(isnan(nll[i]));
         is_any = is_any || isinf(nll[i]);
