@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_SCALARS = 96, MAX_TAG = 128 };
 static const char METRICS[] = "metrics.jsonl", EVENTS[] = "events.out.tfevents";
 #define METRICS_LIMIT ((size_t)4 << 30)
 
@@ -40,18 +39,30 @@ static double now_seconds(void)
 /* ---- a line's scalars ---- */
 
 typedef struct scalars {
-    glot_tf_scalar items[MAX_SCALARS];
-    char tags[MAX_SCALARS][MAX_TAG];
-    size_t n;
+    glot_tf_scalar *items; /* their tags stand in `tags` once all are there */
+    size_t *tag_at;        /* [n] where */
+    glot_str tags;         /* one behind the other, each with its zero */
+    size_t n, items_capacity, at_capacity;
 } scalars;
+
+static void release_scalars(scalars *s)
+{
+    glot_free(s->items);
+    glot_free(s->tag_at);
+    glot_str_release(&s->tags);
+}
 
 static void add_scalar(scalars *s, double value, const char *group, const char *name)
 {
-    if (s->n == MAX_SCALARS)
+    if (glot_grow(&s->items, &s->items_capacity, s->n + 1, sizeof *s->items, EVENTS, NULL) != GLOT_OK ||
+        glot_grow(&s->tag_at, &s->at_capacity, s->n + 1, sizeof *s->tag_at, EVENTS, NULL) != GLOT_OK) {
+        s->tags.failed = true;
         return;
-    snprintf(s->tags[s->n], MAX_TAG, "%s/%s", group, name);
-    s->items[s->n] = (glot_tf_scalar){s->tags[s->n], (float)value};
-    s->n++;
+    }
+    s->tag_at[s->n] = s->tags.length;
+    s->items[s->n++] = (glot_tf_scalar){.value = (float)value};
+    glot_str_printf(&s->tags, "%s/%s", group, name);
+    glot_str_append(&s->tags, "", 1);
 }
 
 /* A step's line gives train/loss and so on; an evaluation's bits_per_byte/LANGUAGE and acc/TASK. */
@@ -60,6 +71,7 @@ static void collect(scalars *s, const json_t *line, const char *phase)
     const char *key;
     json_t *value;
     s->n = 0;
+    glot_str_reset(&s->tags);
     json_object_foreach((json_t *)(uintptr_t)line, key, value)
     {
         if (json_is_number(value) && strcmp(key, "step") != 0 && strcmp(key, "time") != 0)
@@ -69,6 +81,8 @@ static void collect(scalars *s, const json_t *line, const char *phase)
         add_scalar(s, json_number_value(json_object_get(value, "bits_per_byte")), "bits_per_byte", key);
     json_object_foreach(json_object_get(line, "tasks"), key, value)
         add_scalar(s, json_number_value(json_object_get(value, "acc")), "acc", key);
+    for (size_t i = 0; i < s->n && !s->tags.failed; i++)
+        s->items[i].tag = s->tags.data + s->tag_at[i];
 }
 
 static bool is_evaluation(const json_t *line)
@@ -84,6 +98,9 @@ static void put_event(glot_str *out, scalars *s, const json_t *line, uint64_t n_
 {
     const char *phase = json_string_value(json_object_get(line, "phase"));
     collect(s, line, phase ? phase : "run");
+    out->failed = out->failed || s->tags.failed;
+    if (out->failed)
+        return;
     int64_t step = is_evaluation(line) ? (int64_t)n_steps : json_integer_value(json_object_get(line, "step"));
     glot_tf_event(out, now_seconds(), step, s->items, s->n);
 }
@@ -165,22 +182,21 @@ static glot_status event_path(const glot_run_dir *d, char **out, glot_error *err
 static glot_status remake_events(const char *path, const json_t *lines, glot_error *err)
 {
     glot_str text = {0};
-    scalars *s = NULL;
+    scalars s = {0};
     size_t i;
     uint64_t n_steps = 0;
     json_t *line;
-    GLOT_TRY(glot_new(&s, 1, sizeof *s, EVENTS, err));
     glot_tf_header(&text, now_seconds());
     json_array_foreach((json_t *)(uintptr_t)lines, i, line)
     {
-        put_event(&text, s, line, n_steps);
+        put_event(&text, &s, line, n_steps);
         n_steps += !is_evaluation(line);
     }
     glot_status status = glot_str_check(&text, EVENTS, err);
     if (status == GLOT_OK)
         status = glot_file_write(path, text.data, text.length, err);
     glot_str_release(&text);
-    glot_free(s);
+    release_scalars(&s);
     return status;
 }
 
@@ -292,14 +308,13 @@ static glot_status append(const glot_run_dir *d, int fd, const glot_str *text, g
 glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *err)
 {
     glot_str text = {0}, event = {0};
-    scalars *s = NULL;
-    glot_status status = line ? glot_new(&s, 1, sizeof *s, EVENTS, err)
-                              : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
+    scalars s = {0};
+    glot_status status = line ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
     char *dump = status == GLOT_OK ? glot_json_dump(line, 0) : NULL;
     if (dump)
         glot_str_printf(&text, "%s\n", dump);
     if (status == GLOT_OK)
-        put_event(&event, s, line, d->n_steps);
+        put_event(&event, &s, line, d->n_steps);
     if (status == GLOT_OK && (!dump || text.failed || event.failed))
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the metrics");
     if (status == GLOT_OK)
@@ -309,7 +324,7 @@ glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *
     d->n_lines += status == GLOT_OK;
     d->n_steps += status == GLOT_OK && !is_evaluation(line);
     free(dump);
-    glot_free(s);
+    release_scalars(&s);
     glot_str_release(&text);
     glot_str_release(&event);
     json_decref(line);

@@ -259,20 +259,28 @@ static size_t event_bytes(void)
     return size;
 }
 
-/* Steps of the events in the run's event file, in order; how many. */
-static size_t event_steps(int64_t *steps, size_t most)
+/* The run's event file; the caller frees. */
+static char *read_events(size_t *size)
 {
     char **names = NULL, *bytes = NULL;
-    size_t n_names = 0, size = 0, n = 0;
+    size_t n_names = 0;
     glot_error err = {0};
     OK(glot_dir_list(&names, &n_names, run, &err));
     for (size_t i = 0; i < n_names; i++)
         if (strncmp(names[i], "events.out.tfevents.", 20) == 0) {
             char *path = glot_path_join(run, names[i]);
-            OK(glot_file_read(&bytes, &size, path, 1 << 20, &err));
+            OK(glot_file_read(&bytes, size, path, 1 << 20, &err));
             glot_free(path);
         }
     glot_dir_list_free(names, n_names);
+    return bytes;
+}
+
+/* Steps of the events in it, in order; how many. */
+static size_t event_steps(int64_t *steps, size_t most)
+{
+    size_t size = 0, n = 0;
+    char *bytes = read_events(&size);
     /* a record: length, CRC, 9 bytes of time, then key 0x10 and the step (here one byte) */
     for (size_t at = 0; at < size; at += 16 + (size_t)(uint8_t)bytes[at])
         if (bytes[at + 12 + 9] == 0x10) {
@@ -304,6 +312,29 @@ static void test_event_steps(void **state)
         assert_int_equal(event_steps(steps, 16), 6);
         assert_memory_equal(steps, expected, sizeof expected);
     }
+    glot_run_dir_close(d);
+}
+
+/* Every score has its value and whole name, however many there are and however long they are called. */
+static void test_many_scores(void **state)
+{
+    (void)state;
+    char name[240], tag[256];
+    glot_error err = {0};
+    glot_run_dir *d = open_run();
+    json_t *tasks = json_object();
+    for (int i = 0; i < 150; i++) {
+        snprintf(name, sizeof name, "%0200d", i);
+        json_object_set_new(tasks, name, json_pack("{s:f}", "acc", 0.5));
+    }
+    OK(glot_run_dir_put_evaluation(d, "before", json_pack("{s:s, s:s, s:o}", "phase", "eval", "stage", "before", "tasks", tasks), &err));
+    size_t size = 0;
+    char *bytes = read_events(&size);
+    for (int i = 0; i < 150; i++) {
+        snprintf(tag, sizeof tag, "acc/%0200d", i);
+        assert_non_null(memmem(bytes, size, tag, strlen(tag)));
+    }
+    glot_free(bytes);
     glot_run_dir_close(d);
 }
 
@@ -544,6 +575,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fresh, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_metrics, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_event_steps, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_many_scores, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_lost_and_damaged_metrics, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_checkpoints, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_checkpoint_of_another_version, make_root, remove_root),
