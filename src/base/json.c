@@ -166,3 +166,8 @@ double glot_json_number(const json_t *o, const char *key)
     const json_t *number = json_object_get(o, key);
     return json_is_number(number) ? json_number_value(number) : (double)NAN;
 }
+
+double glot_json_number_or_zero(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}

@@ -27,6 +27,7 @@ glot_status glot_json_get_string_opt(const json_t *o, const char *key, const cha
 /* For what glot itself wrote: the text of a key, borrowed, "" where there is none; its number, NaN where there is none. */
 const char *glot_json_text(const json_t *o, const char *key);
 double glot_json_number(const json_t *o, const char *key);
+double glot_json_number_or_zero(const json_t *o, const char *key);
 
 /* One document as text: reals with 17 digits, keys in insertion order; indent 0 is one line. The caller frees with free(). NULL
  * where memory ends. */

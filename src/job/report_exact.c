@@ -2,11 +2,6 @@
  */
 #include "job/report_parts.h"
 
-static double number_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
 static void put_percent(glot_str *out, const char *kind, const json_t *share)
 {
     glot_str_printf(out, "<td class=\"%s\">%.1f %%</td>", kind, 100.0 * json_number_value(share));
@@ -16,8 +11,8 @@ static void put_percent(glot_str *out, const char *kind, const json_t *share)
 static void put_delay(glot_str *out, const json_t *delay)
 {
     if (json_is_object(delay))
-        glot_str_printf(out, "<td class=\"wide\">%.0f, %.0f</td>", number_of(delay, "median"),
-                        number_of(delay, "p90"));
+        glot_str_printf(out, "<td class=\"wide\">%.0f, %.0f</td>", glot_json_number_or_zero(delay, "median"),
+                        glot_json_number_or_zero(delay, "p90"));
     else
         glot_str_puts(out, "<td class=\"wide soft\">–</td>");
 }
@@ -25,7 +20,7 @@ static void put_delay(glot_str *out, const json_t *delay)
 /* Bits per byte of the base, then without and with the exact path, with the ratios to the base. */
 static void put_bits(glot_str *out, const json_t *bits)
 {
-    double base = number_of(bits, "base");
+    double base = glot_json_number_or_zero(bits, "base");
     static const char *const keys[] = {"off", "on"};
     if (!(base > 0.0)) {
         glot_str_puts(out, "<td class=\"soft\">–</td><td></td><td></td>");
@@ -33,7 +28,7 @@ static void put_bits(glot_str *out, const json_t *bits)
     }
     glot_str_printf(out, "<td>%.4f</td>", base);
     for (size_t i = 0; i < 2; i++) {
-        double value = number_of(bits, keys[i]), ratio = value / base;
+        double value = glot_json_number_or_zero(bits, keys[i]), ratio = value / base;
         glot_str_printf(out, "<td>%.4f<br><small class=\"%s\">%.4f</small></td>", value,
                         ratio <= 1.0 ? "good" : "bad", ratio);
     }
@@ -72,8 +67,8 @@ void glot_report_exact(glot_str *out, const json_t *results)
         "while it is on it, its logits are the base model's, bit for bit, so that a document that stays is "
         "retained to 100 %% (the published method kept 96.6 %% of the old languages' scores). The threshold is "
         "%.2f: %.0f of %.0f held-out old documents never leave (asked: %.4g %%).</p>",
-        number_of(exact, "threshold"), number_of(held_out, "stay"), number_of(held_out, "documents"),
-        100.0 * number_of(exact, "keep"));
+        glot_json_number_or_zero(exact, "threshold"), glot_json_number_or_zero(held_out, "stay"), glot_json_number_or_zero(held_out, "documents"),
+        100.0 * glot_json_number_or_zero(exact, "keep"));
     if (!json_object_size(languages))
         return;
     glot_str_puts(

@@ -22,11 +22,6 @@ struct glot_watch_place {
 
 /* ---- a line ---- */
 
-static double number_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
 static void replace(json_t **held, json_t *value)
 {
     json_decref(*held);
@@ -58,14 +53,14 @@ static glot_status take_step(glot_watch *w, json_t *line, const char *phase, glo
     struct glot_watch_place *p = w->place;
     if (!w->step || strcmp(glot_json_text(w->step, "phase"), phase) != 0)
         begin_stage(w, line, phase);
-    double tokens = number_of(line, "tokens") - p->tokens, speed = number_of(line, "tokens_per_s");
+    double tokens = glot_json_number_or_zero(line, "tokens") - p->tokens, speed = glot_json_number_or_zero(line, "tokens_per_s");
     p->seconds += speed > 0.0 ? tokens / speed : 0.0;
     p->tokens += tokens;
     glot_progress_add(&w->progress, 1, tokens, p->seconds);
     w->progress.total = total_steps(w, phase);
     replace(&w->step, line);
     GLOT_TRY(glot_grow(&w->ce, &p->ce_capacity, w->n_ce + 1, sizeof *w->ce, "the curve", err));
-    w->ce[w->n_ce++] = number_of(line, "ce");
+    w->ce[w->n_ce++] = glot_json_number_or_zero(line, "ce");
     return GLOT_OK;
 }
 

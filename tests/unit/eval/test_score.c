@@ -3,6 +3,7 @@
 #include "eval/eval.h"
 #include "expand/gates.h"
 #include "unit/byte_model.h"
+#include "unit/cpu_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,9 +12,6 @@ enum {
     N_DOCUMENTS = 60,
     LONGEST = 100
 }; /* some 3,000 ids: more than one pass; longer than the context of 64 */
-static glot_error err;
-static glot_backend *be;
-static glot_model *model;
 static int32_t ids[N_DOCUMENTS][LONGEST];
 static glot_document documents[N_DOCUMENTS];
 
@@ -32,14 +30,6 @@ static int set_up(void **state)
             ids[d][i] = (int32_t)glot_rng_below(&rng, 256);
         documents[d] = (glot_document){.ids = ids[d], .n_ids = n, .n_bytes = n + 3};
     }
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    glot_model_close(model);
-    glot_backend_close(be);
     return 0;
 }
 
@@ -312,5 +302,5 @@ int main(void)
         cmocka_unit_test(test_max_tokens),
         cmocka_unit_test(test_gate_accuracy),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, close_model);
 }

@@ -4,15 +4,12 @@
 #include "infer/beam.h"
 #include "base/json.h"
 #include "expand/gates.h"
-#include "unit/tiny_model.h"
+#include "unit/cpu_model.h"
 
 #include <math.h>
 
 enum { N_BRANCHES = 4, N_STEPS = 12, N_CONTEXT = 56, N_PROMPT = 5, N_OLD_IDS = 40 };
 
-static glot_error err;
-static glot_backend *be;
-static glot_model *model;
 static const int32_t prompt[N_PROMPT] = {0, 7, 33, 12, 20};
 static const uint8_t nothing_stops[TINY_VOCAB];
 
@@ -40,14 +37,6 @@ static int set_up(void **state)
     (void)state;
     OK(glot_cpu_backend_create(&be, 2, NULL, &err));
     model = make_model(be);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    glot_model_close(model);
-    glot_backend_close(be);
     return 0;
 }
 
@@ -271,5 +260,5 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_golden),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, close_model);
 }
