@@ -199,6 +199,56 @@ static glot_status add_gate_layers(settings *s, const glot_args *a, glot_error *
     return settings_add(s, &text, err);
 }
 
+/* ---- failures ---- */
+
+/* What the user gave where the recipe says `key`: "train.lr" is --lr, "languages.el.train" --text el. */
+static void put_option(glot_str *out, const char *key)
+{
+    static const char languages[] = "languages.";
+    static const option_key others[] = {{"MODEL", "base", false}, {"--out", "output", false}, {"--gate-layers", "gate.layers", true}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcmp(key, others[i].key) == 0) {
+            glot_str_puts(out, others[i].option);
+            return;
+        }
+    for (size_t i = 0; i < sizeof option_keys / sizeof option_keys[0]; i++)
+        if (strcmp(key, option_keys[i].key) == 0) {
+            glot_str_printf(out, "--%s", option_keys[i].option);
+            return;
+        }
+    if (strncmp(key, languages, strlen(languages)) == 0) {
+        const char *name = key + strlen(languages), *last = strrchr(name, '.');
+        glot_str_printf(out, "--text %.*s", (int)(last ? (size_t)(last - name) : strlen(name)), name);
+        return;
+    }
+    const char *dot = strrchr(key, '.');
+    glot_str_puts(out, "--");
+    for (const char *p = dot ? dot + 1 : key; *p; p++)
+        glot_str_append(out, *p == '_' ? "-" : p, 1);
+}
+
+/* "setting 'train.lr' is ..." becomes "--lr is ...": there is no recipe that the user wrote. */
+static void name_option(glot_error *err)
+{
+    static const char *const begins[] = {"setting '", "'the options': key '"};
+    char *key = NULL, *end = NULL;
+    glot_str sentence = {0};
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+        if (strncmp(err->message, begins[i], strlen(begins[i])) == 0)
+            key = err->message + strlen(begins[i]);
+    if (key)
+        end = strstr(key, "' ");
+    if (!end)
+        return;
+    *end = '\0';
+    put_option(&sentence, key);
+    *end = '\'';
+    glot_str_puts(&sentence, end + 1);
+    if (!sentence.failed)
+        snprintf(err->message, sizeof err->message, "%s", sentence.data);
+    glot_str_release(&sentence);
+}
+
 static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_recipe_job job, glot_error *err)
 {
     const glot_args *a = cli->args;
@@ -227,6 +277,15 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
     return status;
 }
 
+/* The stage's recipe, run; both failing with a sentence of the recipe's keys. */
+static glot_status make_and_run(json_t **results, glot_recipe **recipe, const glot_cli *cli, const glot_job_options *options, glot_error *err)
+{
+    GLOT_TRY(make_recipe(recipe, cli, options->job, err));
+    if ((*recipe)->threads == 0)
+        (*recipe)->threads = cli->threads;
+    return glot_expand(results, *recipe, options, err);
+}
+
 static glot_status run_stage(const glot_cli *cli, glot_recipe_job job, glot_error *err)
 {
     glot_recipe *recipe = NULL;
@@ -237,10 +296,9 @@ static glot_status run_stage(const glot_cli *cli, glot_recipe_job job, glot_erro
                                 .cancel = cli->cancel, .view = &view.view};
     if (glot_args_given(cli->args, "language"))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language is for text that is read or written; here --text names the language of each file");
-    GLOT_TRY(make_recipe(&recipe, cli, job, err));
-    if (recipe->threads == 0)
-        recipe->threads = cli->threads;
-    glot_status status = glot_expand(&results, recipe, &options, err);
+    glot_status status = make_and_run(&results, &recipe, cli, &options, err);
+    if (status != GLOT_OK)
+        name_option(err);
     if (status == GLOT_OK && cli->is_json)
         status = cli_json(json_incref(results), err);
     else if (status == GLOT_OK)

@@ -105,8 +105,8 @@ static void test_bad_gates(void **state)
 {
     expect_refused(review(state, "a", "1,2", "causal", "0.1"), 3, "layer 1 is to have a language gate, but has no router");
     expect_refused(review(state, "b", "7", "causal", "0.1"), 3, "7 layers are to have a language gate, but only 2 have a router");
-    expect_refused(review(state, "c", "2", "mean", "0.1"), 2, "'gate.form'");
-    expect_refused(review(state, "d", "2", "causal", "much"), 2, "'gate.coef'");
+    expect_refused(review(state, "c", "2", "mean", "0.1"), 2, "--gate-form is 'mean', ");
+    expect_refused(review(state, "d", "2", "causal", "much"), 2, "--gate-coef is 'much', ");
 }
 
 /* `--device` and `--dtype` are as everywhere where a model runs; which language a text is in, --text says. */
@@ -114,7 +114,7 @@ static void test_model_options(void **state)
 {
     const char *up = in_folder(state, "up"), *text = text_of(state, "el"), *run = in_folder(state, "d");
     expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--language", "el"), 2, "--text names the language");
-    expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--device", "cuda"), 2, "'device'");
+    expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--device", "cuda"), 2, "--device asks for cuda");
     expect_refused(run_glot(state, "bench", "walk"), 2, "the argument WORK is 'walk', expected one of train|");
     assert_false(glot_path_exists(run));
     expect_refused(run_glot(state, "train", up, "--text", text, "--out", run, "--device", "cpu", "--dtype", "bf16", "--steps", "1",
@@ -184,10 +184,36 @@ static void test_exact_path_is_kept(void **state)
     }
 }
 
+/* What is wrong is told by the option that was typed, not by the key of a recipe that nobody wrote. */
+static void test_wrong_options(void **state)
+{
+    static const struct {
+        const char *option, *value, *sentence;
+    } cases[] = {{"--steps", "x", "--steps is 'x', expected a whole number from 1 to 1000000000000"},
+                 {"--micro-batch", "-2", "--micro-batch is '-2', expected a whole number from 1 to 1048576"},
+                 {"--gate-layers", "900", "--gate-layers is '900', expected a number of layers, or a list of layer numbers, from 0 to 512"},
+                 {"--exact", "foo", "--exact is 'foo', expected none or tokens"}};
+    const char *up = in_folder(state, "up"), *en = text_of(state, "en"), *out = in_folder(state, "w");
+    char sentence[700];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        expect_failure(run_glot(state, "review", up, "--text", en, "--old", "en", "--out", out, cases[i].option, cases[i].value), 2,
+                       cases[i].sentence);
+    expect_failure(run_glot(state, "review", up, "--text", en, "--old", "en", "--out", out, "--steps", "2"), 3,
+                   "--length is 256, but the context of the base is 64");
+    const char *missing = in_folder(state, "missing.txt");
+    char word[600];
+    snprintf(word, sizeof word, "el=%s", missing);
+    expect_failure(run_glot(state, "train", up, "--text", en, "--out", out), 2, "--tokens is missing, expected it, or steps, or epochs");
+    snprintf(sentence, sizeof sentence, "--text el names what cannot be used: '%s': no such file", missing);
+    expect_failure(run_glot(state, "train", up, "--text", word, "--out", out, "--steps", "2"), 3, sentence);
+    snprintf(sentence, sizeof sentence, "MODEL names '%s', which does not exist; expected a Hugging Face directory or a GGUF file", missing);
+    expect_failure(run_glot(state, "train", missing, "--text", en, "--out", out, "--steps", "2"), 3, sentence);
+}
+
 int main(void)
 {
 #define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, make_model, remove_folder)
     const struct CMUnitTest tests[] = {WITH_MODEL(test_gate_list), WITH_MODEL(test_one_gate), WITH_MODEL(test_number_of_gates),
-                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_groups_of_the_model), WITH_MODEL(test_exact_path_is_kept), WITH_MODEL(test_model_options)};
+                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_groups_of_the_model), WITH_MODEL(test_exact_path_is_kept), WITH_MODEL(test_model_options), WITH_MODEL(test_wrong_options)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
