@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SUGGESTION_LENGTH = 32, MAX_SUGGESTION_DISTANCE = 2 };
+enum { MAX_SUGGESTION_DISTANCE = 2 };
 
 /* Numbers. */
 
@@ -201,35 +201,15 @@ static value *find_letter(const glot_args *a, char letter)
     return NULL;
 }
 
-/* Levenshtein distance of two short words: how many letters to change, drop or add. */
-static size_t edit_distance(const char *a, size_t n_a, const char *b, size_t n_b)
-{
-    size_t row[MAX_SUGGESTION_LENGTH + 1];
-    for (size_t j = 0; j <= n_b; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n_a; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n_b; j++) {
-            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            size_t shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = changed < shorter ? changed : shorter;
-        }
-    }
-    return row[n_b];
-}
-
 static glot_status unknown_option(const glot_args *a, const char *word, size_t length, glot_error *err)
 {
     const char *best = NULL;
     size_t best_distance = MAX_SUGGESTION_DISTANCE + 1;
-    for (size_t i = 0; i < a->n_values && length <= MAX_SUGGESTION_LENGTH; i++) {
+    for (size_t i = 0; i < a->n_values; i++) {
         const glot_option *row = a->values[i].row;
-        size_t row_length = strlen(row->name);
-        if (row->is_argument || row_length > MAX_SUGGESTION_LENGTH)
+        if (row->is_argument)
             continue;
-        size_t distance = edit_distance(word, length, row->name, row_length);
+        size_t distance = glot_edit_distance(word, length, row->name);
         if (distance < best_distance) {
             best_distance = distance;
             best = row->name;

@@ -75,3 +75,27 @@ bool glot_list_has(const char *list, const char *word)
             return true;
     return false;
 }
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+size_t glot_edit_distance(const char *a, size_t n_a, const char *b)
+{
+    size_t n_b = strlen(b), row[GLOT_LONGEST_WORD + 1]; /* row[j]: from the letters of a so far to the first j of b */
+    if (n_a > GLOT_LONGEST_WORD || n_b > GLOT_LONGEST_WORD)
+        return GLOT_LONGEST_WORD;
+    for (size_t j = 0; j <= n_b; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n_a; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n_b; j++) {
+            size_t above = row[j], replaced = diagonal + (a[i - 1] != b[j - 1]);
+            row[j] = least(replaced, least(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[n_b];
+}

@@ -23,5 +23,9 @@ glot_status glot_str_check(const glot_str *s, const char *what, glot_error *err)
 
 /* Is `word` one of the comma separated words of `list` (NULL: of none)? */
 bool glot_list_has(const char *list, const char *word);
+/* Levenshtein distance of the first n_a bytes of a and all of b: how many letters to change, drop or add. Words are short: beside one of more than
+ * GLOT_LONGEST_WORD bytes it is that. */
+enum { GLOT_LONGEST_WORD = 40 };
+size_t glot_edit_distance(const char *a, size_t n_a, const char *b);
 
 #endif

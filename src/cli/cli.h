@@ -43,6 +43,8 @@ extern const glot_command *const cli_commands[];
 #define CLI_COMMAND(name) extern const glot_command cmd_##name;
 #include "cli/commands.inc"
 #undef CLI_COMMAND
+/* The command of that name; else GLOT_BAD_ARGUMENT, with the name that was likely meant. */
+glot_status cli_find_command(const glot_command **out, const char *name, glot_error *err);
 
 /* The tables of a command: its own rows, then those that `has` asks for, then the common ones; NULL-terminated. */
 enum { CLI_MAX_TABLES = 5 };

@@ -12,15 +12,12 @@ static const glot_option rows[] = {
 
 static glot_status put_command(glot_str *out, const char *name, glot_error *err)
 {
-    for (size_t i = 0; cli_commands[i]; i++) {
-        if (strcmp(cli_commands[i]->name, name) != 0)
-            continue;
-        const glot_option *tables[CLI_MAX_TABLES];
-        cli_tables(tables, cli_commands[i]);
-        glot_options_help(out, name, cli_commands[i]->summary, tables);
-        return GLOT_OK;
-    }
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown command '%s', 'glot --help' lists them", name);
+    const glot_command *command = NULL;
+    const glot_option *tables[CLI_MAX_TABLES];
+    GLOT_TRY(cli_find_command(&command, name, err));
+    cli_tables(tables, command);
+    glot_options_help(out, name, command->summary, tables);
+    return GLOT_OK;
 }
 
 static glot_status run(const glot_cli *cli, glot_error *err)

@@ -55,12 +55,23 @@ void cli_tables(const glot_option *tables[CLI_MAX_TABLES], const glot_command *c
     tables[n] = NULL;
 }
 
-static const glot_command *find_command(const char *name)
+glot_status cli_find_command(const glot_command **out, const char *name, glot_error *err)
 {
-    for (size_t i = 0; cli_commands[i]; i++)
-        if (strcmp(cli_commands[i]->name, name) == 0)
-            return cli_commands[i];
-    return NULL;
+    size_t length = strlen(name), least = GLOT_LONGEST_WORD;
+    const glot_command *nearest = NULL;
+    for (size_t i = 0; cli_commands[i]; i++) {
+        size_t distance = glot_edit_distance(name, length, cli_commands[i]->name);
+        if (distance < least) {
+            least = distance;
+            nearest = cli_commands[i];
+        }
+    }
+    if (nearest && least <= 2 && 2 * least <= length && least > 0)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown command '%s', did you mean '%s'? 'glot --help' lists them all", name, nearest->name);
+    if (least > 0)
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown command '%s', 'glot --help' lists them", name);
+    *out = nearest;
+    return GLOT_OK;
 }
 
 static glot_cancel cancel;
@@ -184,11 +195,10 @@ int main(int argc, char **argv)
         return print_overview(GLOT_OK);
     if (strcmp(argv[1], "--version") == 0)
         return print_version(argc, argv);
-    const glot_command *command = find_command(argv[1]);
-    if (command)
-        return run_command(command, argc - 2, (const char *const *)argv + 2);
+    const glot_command *command = NULL;
     glot_error err = {0};
-    GLOT_FAIL(&err, GLOT_BAD_ARGUMENT, "unknown command '%s', 'glot --help' lists them", argv[1]);
+    if (cli_find_command(&command, argv[1], &err) == GLOT_OK)
+        return run_command(command, argc - 2, (const char *const *)argv + 2);
     cli_error(&err, false);
     return glot_status_exit_code(GLOT_BAD_ARGUMENT);
 }

@@ -116,39 +116,13 @@ glot_status glot_recipe_fail(const glot_recipe *r, glot_status status, glot_key_
 
 /* ---- known keys ---- */
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein distance, capped: long words are far apart. */
-static size_t distance(const char *a, const char *b)
-{
-    enum { LONGEST = 40 };
-    size_t n_a = strlen(a), n_b = strlen(b), row[LONGEST + 1];
-    if (n_a > LONGEST || n_b > LONGEST)
-        return LONGEST;
-    for (size_t j = 0; j <= n_b; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n_a; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n_b; j++) {
-            size_t above = row[j], replaced = diagonal + (a[i - 1] != b[j - 1]);
-            row[j] = least(replaced, least(above, row[j - 1]) + 1);
-            diagonal = above;
-        }
-    }
-    return row[n_b];
-}
-
 /* The known key that `name` of `section` most likely means, as "train.lr"; "" for none. A key that another
  * section has under just this name is a better guess than a similar one here. */
 static void nearest_key(glot_str *out, glot_key_section section, const char *name)
 {
     size_t best = MAX_DISTANCE + 1;
     for (const glot_recipe_key *k = glot_recipe_keys; k->name; k++) {
-        size_t d = distance(name, k->name) +
+        size_t d = glot_edit_distance(name, strlen(name), k->name) +
                    (k->section != section && strcmp(name, k->name) != 0 ? MAX_DISTANCE : 0);
         if (d >= best || d * 2 > strlen(name))
             continue;
@@ -160,8 +134,9 @@ static void nearest_key(glot_str *out, glot_key_section section, const char *nam
     }
     for (int s = 0; section == GLOT_SECTION_TOP && s < GLOT_N_SECTIONS; s++) {
         const char *holder = glot_recipe_section_name((glot_key_section)s);
-        if (*holder && distance(name, holder) < best && distance(name, holder) * 2 <= strlen(name)) {
-            best = distance(name, holder);
+        size_t d = glot_edit_distance(name, strlen(name), holder);
+        if (*holder && d < best && d * 2 <= strlen(name)) {
+            best = d;
             glot_str_reset(out);
             glot_str_puts(out, holder);
         }

@@ -37,6 +37,8 @@ static void test_usage_errors(void **state)
 {
     expect_failure(run_glot(state, "frobnicate"), 2, "unknown command 'frobnicate', 'glot --help' lists them");
     expect_failure(run_glot(state, "--frobnicate"), 2, "unknown command '--frobnicate', 'glot --help' lists them");
+    expect_failure(run_glot(state, "evla"), 2, "unknown command 'evla', did you mean 'eval'? 'glot --help' lists them all");
+    expect_failure(run_glot(state, "help", "expnad"), 2, "unknown command 'expnad', did you mean 'expand'? 'glot --help' lists them all");
     expect_failure(run_glot(state, "inspect"), 2, "the argument THING is missing");
     expect_failure(run_glot(state, "inspect", "x", "--tensor"), 2,
                    "unknown option '--tensor', did you mean '--tensors'?");
