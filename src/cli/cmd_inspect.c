@@ -3,7 +3,7 @@
  * `glot inspect THING`: what a model directory, GGUF or safetensors file, tokenizer, token store, checkpoint or run directory is,
  * what it holds, and whether it is whole: every byte is read, every number looked at.
  *
- * Each kind fills one JSON document; the text form is printed from the same document (inspect_text.c).
+ * Each kind fills one JSON document (a run or a checkpoint in inspect_run.c); the text form is printed from the same document (inspect_text.c).
  */
 #include "base/file.h"
 #include "base/memory.h"
@@ -12,7 +12,6 @@
 #include "format/values.h"
 #include "model/model.h"
 #include "text/token_store.h"
-#include "train/train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,37 +22,6 @@ static const glot_option rows[] = {
     {"tensors", .kind = GLOT_OPTION_FLAG, .help = "list every tensor"},
     {0},
 };
-
-/* What is being looked at, and what was found. */
-typedef struct inspection {
-    const glot_cli *cli;
-    const char *path;
-    json_t *document;
-} inspection;
-
-/* Sets a key; a value that memory did not suffice for shows when the document is printed. */
-static void put(inspection *in, const char *key, json_t *value)
-{
-    json_object_set_new(in->document, key, value);
-}
-
-static void put_int(inspection *in, const char *key, int64_t value)
-{
-    put(in, key, json_integer(value));
-}
-
-static void put_text(inspection *in, const char *key, const char *value)
-{
-    put(in, key, json_string(value));
-}
-
-static bool has_file(const char *dir, const char *name)
-{
-    char *path = glot_path_join(dir, name);
-    bool exists = path && glot_path_exists(path);
-    glot_free(path);
-    return exists;
-}
 
 /* Tensors of a file. */
 
@@ -98,11 +66,11 @@ static glot_status put_tensors(inspection *in, const void *file, tensor_at *at, 
     for (int d = 0; d < GLOT_N_DTYPES; d++)
         if (per_type[d])
             json_object_set_new(types, glot_dtype_name((glot_dtype)d), json_integer(per_type[d]));
-    put_int(in, "parameters", parameters);
-    put_int(in, "bytes", bytes);
-    put(in, "tensors_per_type", types);
+    inspect_put_int(in, "parameters", parameters);
+    inspect_put_int(in, "bytes", bytes);
+    inspect_put(in, "tensors_per_type", types);
     if (glot_args_flag(in->cli->args, "tensors"))
-        put(in, "tensors", list);
+        inspect_put(in, "tensors", list);
     else
         json_decref(list);
     return GLOT_OK;
@@ -141,27 +109,27 @@ static json_t *groups_json(const glot_model_config *c)
 
 static void put_config(inspection *in, const glot_model_config *c)
 {
-    put_text(in, "architecture", c->model_type);
-    put_int(in, "layers", c->n_layers);
-    put_int(in, "hidden_size", c->hidden_size);
-    put_int(in, "intermediate_size", c->intermediate_size);
-    put_int(in, "heads", c->n_heads);
-    put_int(in, "kv_heads", c->n_kv_heads);
-    put_int(in, "head_dim", c->head_dim);
-    put_int(in, "vocabulary", c->vocab_size);
-    put_int(in, "context_length", c->context_length);
-    put(in, "tied_embeddings", json_boolean(c->has_tied_embeddings));
-    put(in, "expanded", json_boolean(c->is_expanded));
+    inspect_put_text(in, "architecture", c->model_type);
+    inspect_put_int(in, "layers", c->n_layers);
+    inspect_put_int(in, "hidden_size", c->hidden_size);
+    inspect_put_int(in, "intermediate_size", c->intermediate_size);
+    inspect_put_int(in, "heads", c->n_heads);
+    inspect_put_int(in, "kv_heads", c->n_kv_heads);
+    inspect_put_int(in, "head_dim", c->head_dim);
+    inspect_put_int(in, "vocabulary", c->vocab_size);
+    inspect_put_int(in, "context_length", c->context_length);
+    inspect_put(in, "tied_embeddings", json_boolean(c->has_tied_embeddings));
+    inspect_put(in, "expanded", json_boolean(c->is_expanded));
     if (!c->is_expanded)
         return;
-    put(in, "experts", glot_json_ints(c->n_experts, c->n_layers));
-    put_int(in, "experts_per_token", c->top_k);
-    put(in, "language_groups", groups_json(c));
-    put(in, "experts_by_group", experts_by_group_json(c));
+    inspect_put(in, "experts", glot_json_ints(c->n_experts, c->n_layers));
+    inspect_put_int(in, "experts_per_token", c->top_k);
+    inspect_put(in, "language_groups", groups_json(c));
+    inspect_put(in, "experts_by_group", experts_by_group_json(c));
     if (c->gate.n_layers)
-        put_int(in, "gated_layers", c->gate.n_layers);
+        inspect_put_int(in, "gated_layers", c->gate.n_layers);
     if (c->exact.is_on)
-        put(in, "exact_threshold", json_real(c->exact.threshold));
+        inspect_put(in, "exact_threshold", json_real(c->exact.threshold));
 }
 
 static glot_status put_tokenizer(inspection *in, const glot_tokenizer *t, int64_t vocabulary, glot_error *err)
@@ -170,7 +138,7 @@ static glot_status put_tokenizer(inspection *in, const glot_tokenizer *t, int64_
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
                          "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64 " entries", in->path,
                          glot_tokenizer_size(t) - 1, vocabulary);
-    put(in, "tokenizer", json_pack("{s:i, s:s, s:b}", "tokens", glot_tokenizer_size(t), "sha256", glot_tokenizer_hash(t),
+    inspect_put(in, "tokenizer", json_pack("{s:i, s:s, s:b}", "tokens", glot_tokenizer_size(t), "sha256", glot_tokenizer_hash(t),
                                    "adds_bos", (int)glot_tokenizer_adds_bos(t)));
     return GLOT_OK;
 }
@@ -183,8 +151,8 @@ static glot_status put_opened_model(inspection *in, const glot_model *m, glot_er
     if (m->safetensors)
         GLOT_TRY(put_tensors(in, m->safetensors, safetensors_at, glot_safetensors_count(m->safetensors), err));
     GLOT_TRY(glot_model_sha256(hex, m, false, err));
-    put_text(in, "sha256", hex);
-    if (!has_file(in->path, "tokenizer.json"))
+    inspect_put_text(in, "sha256", hex);
+    if (!inspect_has_file(in->path, "tokenizer.json"))
         return GLOT_OK;
     glot_tokenizer *t = NULL;
     GLOT_TRY(glot_tokenizer_open_model(&t, in->path, err));
@@ -193,7 +161,7 @@ static glot_status put_opened_model(inspection *in, const glot_model *m, glot_er
     return status;
 }
 
-static glot_status inspect_model_dir(inspection *in, glot_error *err)
+glot_status inspect_model_dir(inspection *in, glot_error *err)
 {
     glot_backend *be = NULL;
     glot_model *m = NULL;
@@ -237,9 +205,9 @@ static glot_status put_gguf_model(inspection *in, const glot_gguf *g, glot_error
         glot_tokenizer_close(t);
         GLOT_TRY(status);
     }
-    put(in, "runs", json_boolean(reason.status == GLOT_OK));
+    inspect_put(in, "runs", json_boolean(reason.status == GLOT_OK));
     if (reason.status != GLOT_OK)
-        put_text(in, "why_not", reason.message);
+        inspect_put_text(in, "why_not", reason.message);
     return GLOT_OK;
 }
 
@@ -251,9 +219,9 @@ static glot_status inspect_gguf(inspection *in, glot_error *err)
     GLOT_TRY_OUT(glot_gguf_open(&g, in->path, err));
     GLOT_TRY_OUT(put_gguf_model(in, g, err));
     GLOT_TRY_OUT(put_tensors(in, g, gguf_at, glot_gguf_count(g), err));
-    put(in, "metadata", gguf_metadata(g));
+    inspect_put(in, "metadata", gguf_metadata(g));
     GLOT_TRY_OUT(glot_sha256_file(hex, in->path, err));
-    put_text(in, "file_sha256", hex);
+    inspect_put_text(in, "file_sha256", hex);
 out:
     glot_gguf_close(g);
     return status;
@@ -285,10 +253,10 @@ static glot_status inspect_token_store(inspection *in, glot_error *err)
     json_t *languages = json_array();
     for (size_t i = 0; i < glot_token_store_n_languages(s); i++)
         json_array_append_new(languages, store_language_json(glot_token_store_language(s, i)));
-    put_text(in, "tokenizer_sha256", glot_token_store_tokenizer_hash(s));
-    put_int(in, "vocabulary", glot_token_store_vocabulary_size(s));
-    put_int(in, "documents", (int64_t)glot_token_store_n_documents(s));
-    put(in, "languages", languages);
+    inspect_put_text(in, "tokenizer_sha256", glot_token_store_tokenizer_hash(s));
+    inspect_put_int(in, "vocabulary", glot_token_store_vocabulary_size(s));
+    inspect_put_int(in, "documents", (int64_t)glot_token_store_n_documents(s));
+    inspect_put(in, "languages", languages);
     glot_token_store_close(s);
     return status;
 }
@@ -302,73 +270,21 @@ static glot_status inspect_tokenizer(inspection *in, glot_error *err)
     return status;
 }
 
-/* Training. */
-
-static glot_status inspect_checkpoint(inspection *in, glot_error *err)
-{
-    json_t *state = NULL;
-    GLOT_TRY(glot_checkpoint_verify(in->path, &state, err));
-    put(in, "state", state);
-    return GLOT_OK;
-}
-
-static glot_status put_checkpoints(inspection *in, const char *dir, char **names, size_t n, glot_error *err)
-{
-    json_t *list = json_array();
-    glot_status status = GLOT_OK;
-    for (size_t i = 0; i < n && status == GLOT_OK; i++) {
-        char *path = glot_path_join(dir, names[i]);
-        if (!path)
-            status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the path of a checkpoint");
-        else if (has_file(path, "manifest.json"))
-            status = glot_checkpoint_verify(path, NULL, err);
-        json_array_append_new(list, json_string(names[i]));
-        glot_free(path);
-    }
-    put(in, "checkpoints", list);
-    return status;
-}
-
-static glot_status inspect_run(inspection *in, glot_error *err)
-{
-    char **names = NULL;
-    size_t n = 0;
-    json_t *state = NULL;
-    glot_status status;
-    char *state_path = glot_path_join(in->path, "state.json"), *checkpoints = glot_path_join(in->path, "checkpoints");
-    if (!state_path || !checkpoints) {
-        status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the run directory's paths");
-        goto out;
-    }
-    GLOT_TRY_OUT(glot_json_load_file(&state, state_path, err));
-    put(in, "state", state);
-    if (glot_path_is_dir(checkpoints)) {
-        GLOT_TRY_OUT(glot_dir_list(&names, &n, checkpoints, err));
-        GLOT_TRY_OUT(put_checkpoints(in, checkpoints, names, n, err));
-    }
-    put(in, "has_result", json_boolean(has_file(in->path, "model/config.json")));
-out:
-    glot_dir_list_free(names, n);
-    glot_free(state_path);
-    glot_free(checkpoints);
-    return status;
-}
-
 /* The kinds, each known by a look at the outside: first match wins. */
 
 static bool is_run(const char *path)
 {
-    return has_file(path, "recipe.yaml") && has_file(path, "state.json");
+    return inspect_has_file(path, "recipe.yaml") && inspect_has_file(path, "state.json");
 }
 
 static bool is_checkpoint(const char *path)
 {
-    return has_file(path, "manifest.json");
+    return inspect_has_file(path, "manifest.json");
 }
 
 static bool is_model_dir(const char *path)
 {
-    return has_file(path, "config.json");
+    return inspect_has_file(path, "config.json");
 }
 
 static bool begins_with(const char *path, size_t offset, const char *magic, size_t n)
@@ -388,9 +304,18 @@ static bool is_safetensors(const char *path)
     return begins_with(path, 8, "{\"", 2) || (n > 12 && strcmp(path + n - 12, ".safetensors") == 0);
 }
 
+/* A JSON object that somewhere has a vocabulary, or what is packed with gzip. */
 static bool is_tokenizer(const char *path)
 {
-    return begins_with(path, 0, "{", 1) || begins_with(path, 0, "\x1f\x8b", 2);
+    static const char key[] = "\"vocab\"";
+    glot_map map = {0};
+    if (begins_with(path, 0, "\x1f\x8b", 2))
+        return true;
+    if (!begins_with(path, 0, "{", 1) || glot_map_open(&map, path, NULL) != GLOT_OK)
+        return false;
+    bool has_vocabulary = memmem(map.data, map.size, key, sizeof key - 1) != NULL;
+    glot_map_close(&map);
+    return has_vocabulary;
 }
 
 static const struct kind {
@@ -429,9 +354,10 @@ static glot_status run(const glot_cli *cli, glot_error *err)
                          "token store, checkpoint or run directory",
                          path);
     inspection in = {.cli = cli, .path = path, .document = json_object()};
-    put_text(&in, "kind", kind->name);
-    put_text(&in, "path", path);
+    inspect_put_text(&in, "kind", kind->name);
+    inspect_put_text(&in, "path", path);
     glot_status status = kind->inspect(&in, err);
+    inspect_put(&in, "whole", json_true()); /* what is not fails */
     if (status == GLOT_OK)
         status = cli->is_json ? cli_json(json_incref(in.document), err) : inspect_print(in.document, err);
     json_decref(in.document);

@@ -63,7 +63,34 @@ static void test_text_form(void **state)
     assert_non_null(strstr(run.out, "kind                model directory\n"));
     assert_non_null(strstr(run.out, "\nhidden size         48\n"));
     assert_non_null(strstr(run.out, "\ntied embeddings     no\n"));
+    assert_non_null(strstr(run.out, "\nwhole               yes\n"));
     run_release(&run);
+    run = run_glot(state, "inspect", GOLDEN "/training/layerwise");
+    assert_non_null(strstr(run.out, "\nexperts by group    1 (3 times); 0, 2, 1\n"));
+    run_release(&run);
+}
+
+/* What a person wants to know of a run; its whole record is in the JSON form only. */
+static void test_run_directory(void **state)
+{
+    static const char text[] = "{\"format\": \"glot run\", \"version\": 1, \"glot\": \"0.1.0\", \"job\": \"expand\", \"done\": [\"text\", \"before\"], "
+                               "\"metrics_lines\": 1, \"train_steps\": 4, \"samples\": {\"before\": [{\"text\": \"a long story\"}]}, "
+                               "\"before\": {\"zh_cn\": {\"bits_per_byte\": 2.5, \"tokens\": 9}}}";
+    char expected[1200];
+    assert_int_equal(glot_file_write(in_folder(state, "state.json"), text, sizeof text - 1, NULL), GLOT_OK);
+    assert_int_equal(glot_file_write(in_folder(state, "recipe.yaml"), "seed: 1\n", 8, NULL), GLOT_OK);
+    glot_run run = run_glot(state, "inspect", *state);
+    snprintf(expected, sizeof expected,
+             "kind                run directory\npath                %s\nglot                0.1.0\njob                 expand\n"
+             "done                text, before\ntrain steps         4\nbits per byte\n  zh_cn = before 2.5\nfinished            no\n"
+             "has result          no\nwhole               yes\n",
+             (const char *)*state);
+    assert_string_equal(run.out, expected);
+    assert_string_equal(run.err, "");
+    run_release(&run);
+    json_t *o = json_of(run_glot(state, "inspect", *state, "--json"));
+    assert_int_equal(int_at(json_object_get(o, "state"), "train_steps"), 4);
+    json_decref(o);
 }
 
 static void test_gguf(void **state)
@@ -155,6 +182,13 @@ static void test_unknown_things(void **state)
     glot_run run = run_glot(state, "inspect", *state);
     assert_int_equal(run.exit_code, 3);
     run_release(&run);
+    path = in_folder(state, "results.json"); /* an object, but no tokenizer */
+    assert_int_equal(glot_file_write(path, "{\"model\": 1}", 12, NULL), GLOT_OK);
+    snprintf(sentence, sizeof sentence, "error: '%s' is nothing that glot knows", path);
+    run = run_glot(state, "inspect", path);
+    assert_int_equal(run.exit_code, 3);
+    assert_int_equal(strncmp(run.err, sentence, strlen(sentence)), 0);
+    run_release(&run);
 }
 
 int main(void)
@@ -162,7 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_model_directory), IN_FOLDER(test_expanded_model), IN_FOLDER(test_gated_model), IN_FOLDER(test_text_form),
         IN_FOLDER(test_gguf),            IN_FOLDER(test_safetensors),    IN_FOLDER(test_values),
-        IN_FOLDER(test_truncated),       IN_FOLDER(test_unknown_things),
+        IN_FOLDER(test_truncated),       IN_FOLDER(test_unknown_things), IN_FOLDER(test_run_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
