@@ -36,10 +36,12 @@ static void on_plan(void *user, const glot_plan *plan)
 
 void cli_step_text(char text[128], bool is_train, double ce, double balance_or_lpr, double grad_norm, double lr)
 {
-    if (is_train)
-        snprintf(text, 128, "loss %.4f  balance %.3f  grad %.2f  lr %.2e", ce, balance_or_lpr, grad_norm, lr);
-    else
-        snprintf(text, 128, "loss %.4f  lpr %.4f  grad %.2f  lr %.2e", ce, balance_or_lpr, grad_norm, lr);
+    char loss[40] = "";
+    if (!is_train)
+        snprintf(loss, sizeof loss, "  lpr %.4f", balance_or_lpr);
+    else if (balance_or_lpr > 0.0) /* a dense model has no router to balance */
+        snprintf(loss, sizeof loss, "  balance %.3f", balance_or_lpr);
+    snprintf(text, 128, "loss %.4f%s  grad %.2f  lr %.2e", ce, loss, grad_norm, lr);
 }
 
 static void on_step(void *user, const glot_step_report *r)
@@ -130,13 +132,31 @@ static const json_t *last_scores(const json_t *results)
     return last ? last : text_scores(results, "after_train");
 }
 
+/* Whether the run has scores after a stage that it may leave out. */
+static bool has_stage(const json_t *results, const char *when)
+{
+    return json_object_size(text_scores(results, when)) > 0;
+}
+
+static glot_status print_headings(bool has_train, bool has_review, glot_error *err)
+{
+    GLOT_TRY(cli_printf(err, "\nbits per byte (less is better; ratio to the base model; 95 %% interval over documents)\n\n%-10s %-6s %9s", "language",
+                        "group", "before"));
+    if (has_train)
+        GLOT_TRY(cli_printf(err, "  %9s %6s", "trained", "ratio"));
+    if (has_review)
+        GLOT_TRY(cli_printf(err, "  %9s %6s", "reviewed", "ratio"));
+    return cli_printf(err, "  %13s  %13s\n", "95 % before", "95 % result");
+}
+
 static glot_status print_table(const json_t *results, glot_error *err)
 {
     size_t i;
     const json_t *language;
-    GLOT_TRY(cli_printf(err, "\nbits per byte (less is better; ratio to the base model; 95 %% interval over documents)\n\n"
-                             "%-10s %-6s %9s  %9s %6s  %9s %6s  %13s  %13s\n",
-                        "language", "group", "before", "trained", "ratio", "reviewed", "ratio", "95 % before", "95 % result"));
+    bool has_train = has_stage(results, "after_train"), has_review = has_stage(results, "after_review");
+    if (!has_stage(results, "before"))
+        return GLOT_OK;
+    GLOT_TRY(print_headings(has_train, has_review, err));
     json_array_foreach(json_object_get(results, "languages"), i, language)
     {
         const char *name = json_string_value(json_object_get(language, "name"));
@@ -145,8 +165,10 @@ static glot_status print_table(const json_t *results, glot_error *err)
         if (isnan(before))
             continue;
         GLOT_TRY(cli_printf(err, "%-10s %-6s %9.4f", name, group, before));
-        GLOT_TRY(print_cell(bits_of(text_scores(results, "after_train"), name), before, err));
-        GLOT_TRY(print_cell(bits_of(text_scores(results, "after_review"), name), before, err));
+        if (has_train)
+            GLOT_TRY(print_cell(bits_of(text_scores(results, "after_train"), name), before, err));
+        if (has_review)
+            GLOT_TRY(print_cell(bits_of(text_scores(results, "after_review"), name), before, err));
         GLOT_TRY(print_interval(text_scores(results, "before"), name, err));
         GLOT_TRY(print_interval(last_scores(results), name, err));
         GLOT_TRY(cli_printf(err, "\n"));

@@ -172,14 +172,16 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
     if (glot_run_dir_is_done(job->dir, when))
         return GLOT_OK;
     double began = glot_job_now();
-    glot_job_begin(job, when, "scoring every language");
+    bool has_text = job->valid && job->recipe->eval.bits_per_byte; /* `train` and `review` alone have none */
+    if (has_text)
+        glot_job_begin(job, when, "scoring every language");
     GLOT_TRY(glot_job_score(&text, job, GLOT_EXACT_AUTO, err));
     if (job->recipe->eval.tasks.n)
         glot_job_begin(job, when, "scoring the tasks");
     glot_status status = glot_job_tasks(&tasks, job, err);
     if (status == GLOT_OK)
         status = take_scores(job, when, text, tasks, with_samples, err);
-    if (status == GLOT_OK && view && view->on_scores)
+    if (status == GLOT_OK && has_text && view && view->on_scores)
         view->on_scores(view->user, when, text, strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
     json_decref(text);
     json_decref(tasks);
@@ -351,7 +353,8 @@ static glot_status run(glot_job *job, json_t **results, glot_error *err)
             GLOT_TRY(open_base(job, err));
         glot_base_warn(job->recipe);
         GLOT_TRY(run_steps(job, err));
-    }
+    } else
+        glot_info("the run in '%s' is finished, so nothing is done again (--fresh starts over)", job->recipe->output);
     return results ? load_results(results, job, err) : GLOT_OK;
 }
 

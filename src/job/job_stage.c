@@ -167,6 +167,8 @@ static glot_status go_on(stage *s, glot_error *err)
         status = glot_run_dir_forget_after(job->dir, step, err);
     if (status == GLOT_OK)
         status = glot_run_dir_open_metrics(job->dir, (uint64_t)lines, err);
+    if (status == GLOT_OK)
+        glot_info("   going on after step %" PRId64 " of %" PRId64, s->trainer->step, s->trainer->settings.steps);
     s->saved_step = s->trainer->step;
     json_decref(state);
     glot_free(path);

@@ -123,7 +123,7 @@ static glot_status check_growth(const glot_recipe *now, const glot_recipe_key *k
 {
     const char *section = glot_recipe_section_name(k->section);
     if (is_done)
-        return refuse_change(now, section, NULL, k->name, was, is, "but that stage is finished", err);
+        return refuse_change(now, section, NULL, k->name, was, is, "but that stage is finished (--fresh starts over)", err);
     /* From steps or epochs to tokens, or back, is another schedule from the start. */
     if (!*was || !*is || strtoll(is, NULL, 10) < strtoll(was, NULL, 10) || strtoll(was, NULL, 10) == 0)
         return refuse_change(now, section, NULL, k->name, was, is, "expected the same or more", err);

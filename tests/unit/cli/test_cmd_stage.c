@@ -210,10 +210,41 @@ static void test_wrong_options(void **state)
     expect_failure(run_glot(state, "train", missing, "--text", en, "--out", out, "--steps", "2"), 3, sentence);
 }
 
+/* Without valid text nothing is scored, and nothing says so. */
+static void test_nothing_to_score(void **state)
+{
+    glot_run run = run_glot(state, "train", in_folder(state, "up"), "--text", text_of(state, "el"), "--out", in_folder(state, "t"), "--steps", "1", "--length",
+                            "8", "--batch", "1");
+    assert_int_equal(run.exit_code, 0);
+    assert_non_null(strstr(run.err, "== train: "));
+    assert_non_null(strstr(run.err, "  balance "));
+    assert_null(strstr(run.err, "scoring every"));
+    assert_null(strstr(run.err, "bits per byte"));
+    assert_null(strstr(run.out, "bits per byte"));
+    run_release(&run);
+}
+
+/* A dense model has no router: no balance; and no review: no column for it. */
+static void test_dense_run(void **state)
+{
+    char recipe[2000], line[256];
+    int n = snprintf(recipe, sizeof recipe, "base: m\noutput: d\nlanguages: {el: {group: new, train: %s, valid: %s}}\nexperts: {per_layer: 1}\n"
+                     "train: {steps: 1, length: 8, batch: 1, trainable: all}\nreview: {tokens: 0}\n",
+                     strchr(text_of(state, "el"), '=') + 1, strchr(text_of(state, "el"), '=') + 1);
+    assert_int_equal(glot_file_write(in_folder(state, "r.yaml"), recipe, (size_t)n, NULL), GLOT_OK);
+    glot_run run = run_glot(state, "expand", in_folder(state, "r.yaml"), "--threads", "1");
+    assert_int_equal(run.exit_code, 0);
+    assert_null(strstr(run.err, "balance"));
+    snprintf(line, sizeof line, "%-10s %-6s %9s  %9s %6s  %13s  %13s\n", "language", "group", "before", "trained", "ratio", "95 % before", "95 % result");
+    assert_non_null(strstr(run.out, line));
+    run_release(&run);
+}
+
 int main(void)
 {
 #define WITH_MODEL(test) cmocka_unit_test_setup_teardown(test, make_model, remove_folder)
     const struct CMUnitTest tests[] = {WITH_MODEL(test_gate_list), WITH_MODEL(test_one_gate), WITH_MODEL(test_number_of_gates),
-                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_groups_of_the_model), WITH_MODEL(test_exact_path_is_kept), WITH_MODEL(test_model_options), WITH_MODEL(test_wrong_options)};
+                                       WITH_MODEL(test_bad_gates), WITH_MODEL(test_groups_of_the_model), WITH_MODEL(test_exact_path_is_kept), WITH_MODEL(test_model_options),
+                                       WITH_MODEL(test_wrong_options), WITH_MODEL(test_nothing_to_score), WITH_MODEL(test_dense_run)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,19 @@ static void expect_scores(const json_t *results, const char *when)
     }
 }
 
+/* The finished run's scores come again, and it is said that nothing is computed; what differs is refused. */
+static void expect_nothing_again(void **state, const char *output)
+{
+    char sentence[800];
+    glot_run run = run_glot(state, "expand", GLOT_SOURCE_DIR "/examples/demo-offline.yaml", "--threads", "1", "--set", output, "--set", "train.tokens=2048", "--set",
+                            "review.tokens=1024", "--set", "eval.max_tokens=200", "--set", "experts.similarity_tokens=200");
+    snprintf(sentence, sizeof sentence, "the run in '%s' is finished, so nothing is done again (--fresh starts over)\n", in_folder(state, "run"));
+    assert_int_equal(run.exit_code, 0);
+    assert_string_equal(run.err, sentence);
+    assert_non_null(strstr(run.out, "bits per byte"));
+    run_release(&run);
+}
+
 static void test_demo_runs(void **state)
 {
     char output[600];
@@ -43,6 +56,7 @@ static void test_demo_runs(void **state)
     expect_scores(results, "before");
     expect_scores(results, "after_review");
     json_decref(results);
+    expect_nothing_again(state, output);
     assert_int_equal(access(in_folder(state, "run/report.html"), R_OK), 0);
     assert_int_equal(access(in_folder(state, "run/model/model.safetensors"), R_OK), 0);
 }

@@ -162,8 +162,8 @@ static FILE *log_file;
 static inline void log_line(void *user, glot_log_level level, const char *message)
 {
     (void)user;
-    if (level == GLOT_LOG_WARNING)
-        fprintf(log_file, "warning: %s\n", message);
+    if (level != GLOT_LOG_DEBUG)
+        fprintf(log_file, "%s%s\n", level == GLOT_LOG_WARNING ? "warning: " : "", message);
 }
 
 /* What the child does; its exit code is the status. Messages go to the file "log", the steps that began to "begun", the number of file calls

@@ -292,6 +292,7 @@ static void test_changed_recipe(void **state)
     expect_status(
         &(run_options){.output = "r", .settings = {"train.keep=5", "train.checkpoint_every=1h", "threads=2"}},
         GLOT_OK);
+    expect_log("going on after step 4 of 8");
     expect_same_run("r");
     forget("r");
 }
@@ -307,7 +308,7 @@ static void test_growing_tokens(void **state)
                   GLOT_CANCELLED);
     expect_log("warning: train.tokens grows from 288 to 432");
     expect_status(&(run_options){.output = "t", .settings = {"train.tokens=500"}}, GLOT_BAD_VALUE);
-    expect_log("but that stage is finished");
+    expect_log("but that stage is finished (--fresh starts over)");
     expect_status(&(run_options){.output = "t", .settings = {long_run}}, GLOT_OK);
     forget("t");
 }
