@@ -432,7 +432,8 @@ bool glot_recipe_value_is_given(const void *value, const glot_recipe_key *key)
 static void write_real(glot_str *out, double value)
 {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    bool is_whole = fabs(value) < 1e6 && value == floor(value); /* 600 and not 6e+02 */
+    for (int digits = is_whole ? 6 : 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

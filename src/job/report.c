@@ -4,10 +4,40 @@
 #include "base/memory.h"
 #include "job/report_parts.h"
 
+#include <string.h>
+
+/* The last n parts of a path that the recipe has; NULL where it has none. */
+static const char *last_parts(const json_t *recipe, const char *key, int n)
+{
+    const char *path = json_string_value(json_object_get(recipe, key)), *at = path ? path + strlen(path) : NULL;
+    for (; at && at > path; at--)
+        if (at[-1] == '/' && n-- == 1)
+            break;
+    return at;
+}
+
+/* Which run this is: its directory and its base, by name. */
+static glot_status put_head(glot_str *out, const glot_report_run *run, glot_error *err)
+{
+    json_t *recipe = NULL;
+    glot_str title = {0};
+    GLOT_TRY(glot_report_flat_recipe(&recipe, run, err));
+    const char *output = last_parts(recipe, "output", 1), *base = last_parts(recipe, "base", 2);
+    glot_str_puts(&title, output ? output : "Report of a run");
+    if (base)
+        glot_str_printf(&title, ", from %s", base);
+    glot_status status = glot_str_check(&title, "the report", err);
+    if (status == GLOT_OK)
+        glot_report_head(out, title.data);
+    glot_str_release(&title);
+    json_decref(recipe);
+    return status;
+}
+
 static glot_status render(glot_str *out, const glot_report_run *run, glot_error *err)
 {
     const json_t *results = run->results;
-    glot_report_head(out, "Report of a run");
+    GLOT_TRY(put_head(out, run, err));
     GLOT_TRY(glot_report_scores(out, results, err));
     GLOT_TRY(glot_report_curves(out, results, run->lines, err));
     GLOT_TRY(glot_report_similarity(out, results, err));

@@ -150,9 +150,11 @@ static void put_score(glot_str *out, const json_t *results, const char *language
         return;
     }
     glot_str_printf(out, bits <= best ? "<td><b>%.4f</b>" : "<td>%.4f", bits);
-    if (!isnan(change))
-        glot_str_printf(out, "<br><small class=\"%s\">%+.1f %%</small>", change <= 0.0 ? "good" : "bad",
-                        change);
+    if (!isnan(change)) {
+        glot_str_printf(out, "<br><small class=\"%s\">", glot_report_tone(change, 0.1));
+        glot_report_put_change(out, change);
+        glot_str_puts(out, "</small>");
+    }
     glot_str_puts(out, "</td>");
 }
 
@@ -215,7 +217,8 @@ static glot_status put_curves_of(glot_str *out, const comparison *c, const glot_
     if (status == GLOT_OK)
         status = glot_new(&series, c->n, sizeof *series, "a chart", err);
     for (size_t i = 0; i < c->n && status == GLOT_OK; i++) {
-        status = read_curve(&curves[i], c->runs[i].lines, what, err);
+        if (strcmp(what->key, "balance") != 0 || glot_report_has_any_choice(c->runs[i].results))
+            status = read_curve(&curves[i], c->runs[i].lines, what, err);
         series[i] = (glot_svg_series){
             .name = c->names[i], .x = curves[i].x, .y = curves[i].y, .n = curves[i].n, .style = i};
     }
@@ -349,8 +352,8 @@ static void put_gibibytes(glot_str *out, const json_t *results, const char *key)
 
 static void put_seconds(glot_str *out, const json_t *results, const char *key)
 {
-    glot_str_printf(out, "%.1f s",
-                    json_number_value(json_object_get(json_object_get(results, "seconds"), key)));
+    const json_t *seconds = json_object_get(json_object_get(results, "seconds"), key);
+    seconds ? glot_str_printf(out, "%.1f s", json_number_value(seconds)) : glot_str_puts(out, "–");
 }
 
 static void put_facts(glot_str *out, const comparison *c)

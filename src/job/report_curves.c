@@ -46,15 +46,6 @@ static glot_status put_scores(glot_str *out, const json_t *results, const json_t
     return status;
 }
 
-/* Where every expert of every layer is chosen, balance is 1 whatever the router does. */
-static bool shows_balance(const json_t *results)
-{
-    for (size_t l = 0; l < json_array_size(json_object_get(results, "experts")); l++)
-        if (glot_report_has_choice(results, l))
-            return true;
-    return false;
-}
-
 const glot_report_curve glot_report_curve_list[] = {
     {"train", "ce", {"train-ce", "Stage 1: cross-entropy, nats a token", "step"}},
     {"train", "balance", {"train-balance", "Stage 1: load balancing, 1 is perfect", "step"}},
@@ -69,12 +60,12 @@ glot_status glot_report_curves(glot_str *out, const json_t *results, const json_
 {
     if (!json_array_size(lines))
         return GLOT_OK;
-    bool has_balance = shows_balance(results);
+    bool has_balance = glot_report_has_any_choice(results); /* else it is 1 whatever the router does */
+    bool has_router = glot_report_total(json_object_get(results, "experts")) > (long long)json_array_size(json_object_get(results, "experts"));
     glot_report_section(out, "How it went",
-                        has_balance
-                            ? NULL
-                            : "Load balancing is not drawn: every layer's router chooses all of its experts, so "
-                              "that it is 1 by definition.");
+                        has_router && !has_balance ? "Load balancing is not drawn: every layer's router chooses all of its experts, so "
+                                                     "that it is 1 by definition."
+                                                   : NULL);
     glot_svg_begin_charts(out);
     GLOT_TRY(put_scores(out, results, lines, err));
     for (const glot_report_curve *c = glot_report_curve_list; c->phase; c++)

@@ -30,7 +30,7 @@ static void put_bits(glot_str *out, const json_t *bits)
     for (size_t i = 0; i < 2; i++) {
         double value = glot_json_number_or_zero(bits, keys[i]), ratio = value / base;
         glot_str_printf(out, "<td>%.4f<br><small class=\"%s\">%.4f</small></td>", value,
-                        ratio <= 1.0 ? "good" : "bad", ratio);
+                        glot_report_tone(ratio - 1.0, 0.0001), ratio);
     }
 }
 

@@ -1,6 +1,8 @@
 /* report_facts.c: the report's last parts: what the model writes, and what is needed to repeat the run. */
 #include "job/report_parts.h"
 
+#include <string.h>
+
 static void put_text(glot_str *out, const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -64,16 +66,32 @@ static void put_hash(glot_str *out, const char *label, const char *hash)
     glot_str_puts(out, "</code></td></tr>");
 }
 
+/* A step of the job as a person calls it. */
+static const char *step_name(const char *step)
+{
+    static const char *const names[][2] = {{"text", "tokenizing"}, {"before", "scoring the base"}, {"similarity", "similarity"},
+                                           {"train", "training"}, {"after_train", "scoring after training"}, {"review", "review"},
+                                           {"after_review", "scoring after review"}, {"exact", "scoring off the exact path"},
+                                           {"model", "writing the model"}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i][0], step) == 0)
+            return names[i][1];
+    return step;
+}
+
 static void put_seconds(glot_str *out, const json_t *results)
 {
     const char *step;
     json_t *seconds;
+    double sum = 0.0;
     json_object_foreach(json_object_get(results, "seconds"), step, seconds)
     {
-        glot_str_puts(out, "<tr><td>time of ");
-        glot_html_text(out, step);
+        sum += json_number_value(seconds);
+        glot_str_puts(out, "<tr><td>time: ");
+        glot_html_text(out, step_name(step));
         glot_str_printf(out, "</td><td>%.1f s</td></tr>", json_number_value(seconds));
     }
+    glot_str_printf(out, "<tr><td>time: all of it</td><td>%.1f s</td></tr>", sum);
 }
 
 /* How much of each language's text a stage read. */
@@ -85,9 +103,9 @@ static void put_text_read(glot_str *out, const json_t *read, const char *stage)
     {
         glot_str_printf(out, "<tr><td>%s read of ", stage);
         glot_html_text(out, language);
-        glot_str_printf(out, "</td><td>%lld tokens, %.2f times its text</td></tr>",
-                        (long long)json_integer_value(json_object_get(entry, "tokens")),
-                        json_number_value(json_object_get(entry, "times")));
+        glot_str_puts(out, "</td><td>");
+        glot_report_put_count(out, (long long)json_integer_value(json_object_get(entry, "tokens")));
+        glot_str_printf(out, " tokens, %.2f times its text</td></tr>", json_number_value(json_object_get(entry, "times")));
     }
 }
 

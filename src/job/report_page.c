@@ -1,6 +1,8 @@
 /* report_page.c: the report's page: its style, its headings, and what every section asks of results.json. Inline style only: no network, no script. */
 #include "job/report_parts.h"
 
+#include <math.h>
+
 static const char style[] =
     "<style>:root{color-scheme:light dark;--fg:#1b2330;--bg:#fdfdfc;--soft:#586274;--line:#e3e5ea;--card:#f5f6f8;--good:#14683f;--bad:#b42318;"
     "--heat:37,99,235;--c0:#2563eb;--c1:#c2570c;--c2:#15803d;--c3:#9333ea;--c4:#be123c;--c5:#0e7490;--c6:#7c6a06;--c7:#666}"
@@ -92,6 +94,34 @@ bool glot_report_has_choice(const json_t *results, size_t layer)
     json_int_t n_experts = json_integer_value(json_array_get(json_object_get(results, "experts"), layer));
     json_int_t top_k = json_integer_value(json_object_get(results, "top_k"));
     return n_experts > (top_k > 1 ? top_k : 1);
+}
+
+bool glot_report_has_any_choice(const json_t *results)
+{
+    for (size_t l = 0; l < json_array_size(json_object_get(results, "experts")); l++)
+        if (glot_report_has_choice(results, l))
+            return true;
+    return false;
+}
+
+const char *glot_report_tone(double change, double step)
+{
+    return fabs(change) < step / 2 ? "soft" : change < 0.0 ? "good" : "bad";
+}
+
+void glot_report_put_change(glot_str *out, double percent)
+{
+    bool is_level = fabs(percent) < 0.05;
+    glot_str_printf(out, "%s%.1f %%", is_level ? "" : percent < 0.0 ? "−" : "+", is_level ? 0.0 : fabs(percent));
+}
+
+void glot_report_put_count(glot_str *out, long long n)
+{
+    if (n >= 1000) {
+        glot_report_put_count(out, n / 1000);
+        glot_str_printf(out, ",%03lld", n % 1000);
+    } else
+        glot_str_printf(out, "%lld", n);
 }
 
 void glot_report_head(glot_str *out, const char *title)

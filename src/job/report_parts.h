@@ -33,6 +33,13 @@ size_t glot_report_n_languages(const json_t *results);
 long long glot_report_total(const json_t *counts);
 /* Whether the layer's router leaves experts out. Where it chooses all, shares and balance say nothing. */
 bool glot_report_has_choice(const json_t *results, size_t layer);
+bool glot_report_has_any_choice(const json_t *results);
+/* Class of a change: good below 0, bad above, soft where it is nothing at the `step` that it is written to. */
+const char *glot_report_tone(double change, double step);
+/* "+0.6 %", "−1.9 %"; a change that rounds to nothing is "0.0 %". */
+void glot_report_put_change(glot_str *out, double percent);
+/* "106,889" */
+void glot_report_put_count(glot_str *out, long long n);
 
 /* <!doctype> to the first heading, with the style; what ends the page; and a section's heading. */
 void glot_report_head(glot_str *out, const char *title);

@@ -7,7 +7,14 @@
 #include <string.h>
 
 static const char *const whens[] = {"before", "after_train", "after_review"};
+static const char *const when_names[] = {"before", "after training", "after review"};
 enum { N_WHENS = 3 };
+
+/* Whether the run has that stage: training and review can each be left out. */
+static bool has_when(const json_t *results, size_t when)
+{
+    return json_object_get(results, whens[when]) != NULL;
+}
 
 /* Mean over a group's languages of the last score's ratio to the first, as a change in per cent; NaN without
  * any. */
@@ -31,8 +38,11 @@ static void put_change(glot_str *out, double change, size_t n, const char *group
 {
     if (n == 0)
         return;
-    glot_str_printf(out, "%zu %s language%s: %.1f %% %s bits per byte. ", n, group, n == 1 ? "" : "s",
-                    fabs(change), change <= 0.0 ? "fewer" : "more");
+    glot_str_printf(out, "%zu %s language%s: ", n, group, n == 1 ? "" : "s");
+    if (fabs(change) < 0.05)
+        glot_str_puts(out, "bits per byte as before. ");
+    else
+        glot_str_printf(out, "%.1f %% %s bits per byte. ", fabs(change), change < 0.0 ? "fewer" : "more");
 }
 
 static void put_lead(glot_str *out, const json_t *results)
@@ -61,10 +71,10 @@ static void put_score(glot_str *out, glot_svg_range score, bool is_wide)
 
 static void put_ratio(glot_str *out, double change)
 {
-    if (isnan(change))
-        glot_str_puts(out, "<td></td>");
-    else
-        glot_str_printf(out, "<td class=\"%s\">%+.1f %%</td>", change <= 0.0 ? "good" : "bad", change);
+    glot_str_printf(out, "<td class=\"%s\">", glot_report_tone(change, 0.1));
+    if (!isnan(change))
+        glot_report_put_change(out, change);
+    glot_str_puts(out, "</td>");
 }
 
 /* What a narrow screen leaves out: the score between the first and the last. */
@@ -82,17 +92,26 @@ static bool has_intervals(const json_t *results)
     return false;
 }
 
+static void put_headings(glot_str *out, const json_t *results)
+{
+    const char *headings[3 + N_WHENS] = {"language", "~group"};
+    size_t n = 2;
+    for (size_t w = 0; w < N_WHENS; w++)
+        if (has_when(results, w))
+            headings[n++] = is_between(results, w) ? "~after training" : when_names[w];
+    headings[n++] = "change";
+    glot_report_begin_table(out, "", headings, n);
+}
+
 static void put_table(glot_str *out, const json_t *results)
 {
-    const char *headings[] = {"language",     "~group",
-                              "before",       is_between(results, 1) ? "~after training" : "after training",
-                              "after review", "change"};
     const char *name;
-    glot_report_begin_table(out, "", headings, sizeof headings / sizeof headings[0]);
+    put_headings(out, results);
     for (size_t i = 0; (name = glot_report_language(results, i)); i++) {
         glot_report_begin_row(out, results, i);
         for (size_t w = 0; w < N_WHENS; w++)
-            put_score(out, glot_report_score(results, whens[w], name), is_between(results, w));
+            if (has_when(results, w))
+                put_score(out, glot_report_score(results, whens[w], name), is_between(results, w));
         put_ratio(out, 100.0 * (glot_report_bits(results, glot_report_last_stage(results), name) /
                                     glot_report_bits(results, "before", name) -
                                 1.0));
@@ -105,21 +124,25 @@ static void put_table(glot_str *out, const json_t *results)
 static glot_status put_chart(glot_str *out, const json_t *results, glot_error *err)
 {
     static const glot_svg_head head = {"scores", "Bits per byte before and after", NULL};
-    static const char *const names[] = {"before", "after training", "after review"};
-    size_t n = glot_report_n_languages(results);
+    const char *names[N_WHENS];
+    size_t n = glot_report_n_languages(results), n_values = 0;
     const char **rows = NULL;
     glot_svg_range *values = NULL;
     glot_status status = glot_new(&rows, n, sizeof *rows, "the report", err);
     if (status == GLOT_OK)
         status = glot_new(&values, n, N_WHENS * sizeof *values, "the report", err);
-    for (size_t i = 0; i < n && status == GLOT_OK; i++) {
+    for (size_t w = 0; w < N_WHENS; w++)
+        if (has_when(results, w))
+            names[n_values++] = when_names[w];
+    for (size_t i = 0, at = 0; i < n && status == GLOT_OK; i++) {
         rows[i] = glot_report_language(results, i);
         for (size_t w = 0; w < N_WHENS; w++)
-            values[i * N_WHENS + w] = glot_report_score(results, whens[w], rows[i]);
+            if (has_when(results, w))
+                values[at++] = glot_report_score(results, whens[w], rows[i]);
     }
     glot_svg_begin_charts(out);
     if (status == GLOT_OK)
-        glot_svg_ranges(out, &head, "v", rows, n, values, names, N_WHENS);
+        glot_svg_ranges(out, &head, "v", rows, n, values, names, n_values);
     glot_svg_end_charts(out);
     glot_free(rows);
     glot_free(values);

@@ -411,6 +411,18 @@ static char *resolved(const glot_recipe *r)
     return text.data;
 }
 
+/* The default of ten minutes, and no 6e+02. */
+static void test_numbers_for_people(void **state)
+{
+    (void)state;
+    glot_recipe *r = parse(SMALL);
+    char *text = resolved(r);
+    assert_non_null(strstr(text, "checkpoint_every: 600s\n"));
+    assert_non_null(strstr(text, "eps: 1e-08\n"));
+    glot_free(text);
+    glot_recipe_free(r);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -698,7 +710,7 @@ static void test_changes(void **state)
                   "expected the same or more");
     expect_change(HEAD LANGS "train: {tokens: 100}\n", HEAD LANGS "train: {tokens: 200}\n", trained,
                   "'r.yaml': key 'train.tokens' was 100 when the run in '/o' began and is now 200, but that "
-                  "stage is finished");
+                  "stage is finished (--fresh starts over)");
     expect_change(HEAD LANGS "train: {tokens: 100}\n", HEAD LANGS "train: {tokens: 200}\n", begun, "");
     expect_change(SMALL "dtype: float32\n", SMALL "dtype: bf16\n", begun,
                   "'r.yaml': key 'dtype' was float32 when the run in '/run' began and is now bf16, which must not "
@@ -785,6 +797,7 @@ int main(void)
         cmocka_unit_test(test_amounts),          cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_unknown_format),   cmocka_unit_test(test_recompute),
         cmocka_unit_test(test_features_refused), cmocka_unit_test(test_resolved),
+        cmocka_unit_test(test_numbers_for_people),
         cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_files),
         cmocka_unit_test(test_tasks),            cmocka_unit_test(test_tasks_refused),
         cmocka_unit_test(test_file_sentences),   cmocka_unit_test(test_settings),

@@ -120,6 +120,8 @@ static void test_sections(void **state)
         "<td>0.125</td><td>0.875</td><td>1.500</td>", "<h2>Language gates</h2>", "<td>50.0 %</td><td class=\"wide\"></td>",
         "<h2>Exact path</h2>", "198 of 200 held-out", "1.0000<br><small class=\"good\">0.5000</small>",
         "<h2>Samples</h2>", "<h2>To repeat it</h2>", "avx2", "0.625 tokens a byte", "a &lt;fast&gt; one", "9.8.7", "c0ffee", "ba5e",
+        "<h1>glot: Report of a run, from &lt;b&gt;&amp;</h1>", "time: training</td><td>1.5 s", "time: all of it</td><td>1.5 s",
+        "<td class=\"bad\">+12.5 %</td>", "<td class=\"good\">−25.0 %</td>",
         "base: &lt;b&gt;&amp;"};
     static const char *const charts[] = {"scores", "scores-on-the-way", "train-ce", "train-balance", "train-speed",
                                          "review-ce", "review-lpr", "review-speed", "similarity", "similarity-mean",
@@ -151,6 +153,25 @@ static void test_without_a_choice(void **state)
     assert_has(html, "Load balancing is not drawn");
     assert_has(html, "In 2 layers the router chooses all");
     assert_has(html, "4 experts in 2 layers."); /* nothing new: a stage alone */
+    check_tags(html);
+    glot_free(html);
+}
+
+static const char dense[] =
+    "{\"languages\": [{\"name\": \"el\", \"group\": \"old\"}], \"experts\": [1], \"experts_before\": [1], \"top_k\": 1,"
+    "\"before\": {\"text\": {\"el\": {\"bits_per_byte\": 2.0}}}, \"after_train\": {\"text\": {\"el\": {\"bits_per_byte\": 2.0}}},"
+    "\"train_text\": {\"el\": {\"tokens\": 1234567, \"times\": 2}}, \"frozen_tensors\": 0}";
+
+/* Full fine-tuning: no review, no router, nothing frozen, and here nothing changed. */
+static void test_dense_run(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"1 old language: bits per byte as before", "<td>2.0000</td><td>2.0000</td><td class=\"soft\">0.0 %</td>",
+                                        "1,234,567 tokens, 2.00 times"};
+    char *html = report(dense, metrics);
+    assert_has_all(html, words, sizeof words / sizeof words[0]);
+    assert_null(strstr(html, "after review"));
+    assert_null(strstr(html, "oad balancing"));
     check_tags(html);
     glot_free(html);
 }
@@ -295,7 +316,7 @@ static void test_two_runs(void **state)
         "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0}}}, \"after_train\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0625}}}}";
     static const char *const words[] = {
         "2 runs, 3 languages", "<td>1.1250<br><small class=\"bad\">+12.5 %</small></td>", "<td><b>1.0625</b><br><small class=\"bad\">+6.2 %",
-        "<td><b>1.5000</b><br><small class=\"good\">-25.0 %</small></td><td class=\"soft\">–</td>", "data-chart=\"compare-scores\"",
+        "<td><b>1.5000</b><br><small class=\"good\">−25.0 %</small></td><td class=\"soft\">–</td>", "data-chart=\"compare-scores\"",
         "data-chart=\"train-ce\"", "data-chart=\"review-lpr\"", "<td>train.lr</td><td>0.001</td><td>0.002</td>",
         "<td>gate.layers</td><td>–</td><td>[1, 2]</td>", "3 other keys have the same value",
         "<td>languages.el.valid</td><td>[../../data/el.gz]</td><td>[below, /elsewhere/el.gz]</td>", "</svg>a</th>", "</svg>b</th>", "<td>9.8.7</td><td>9.8.6</td>",
@@ -319,6 +340,38 @@ static void test_two_runs(void **state)
     glot_free(html);
 }
 
+/* Runs without a router have no balance to draw. */
+static void test_two_dense_runs(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    char path[96], *html = NULL;
+    size_t size;
+    const char *dirs[] = {put_run("a", dense, "base: b\n", true), put_run("b", dense, "base: b\n", true)};
+    snprintf(path, sizeof path, "%s/compare.html", root);
+    if (glot_report_compare(dirs, 2, path, &err) != GLOT_OK || glot_file_read(&html, &size, path, 1 << 24, &err) != GLOT_OK)
+        fail_msg("%s", err.message);
+    assert_has(html, "data-chart=\"train-ce\"");
+    assert_null(strstr(html, "data-chart=\"train-balance\""));
+    assert_has(html, "<td>time of review</td><td>–</td><td>–</td>");
+    glot_free(html);
+}
+
+/* The heading names the run and its base. */
+static void test_heading(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    char path[96], *html = NULL;
+    size_t size;
+    const char *dir = put_run("a", full, "base: /some/models/tiny/base\noutput: /some/runs/first\n", true);
+    snprintf(path, sizeof path, "%s/report.html", dir);
+    if (glot_report_write(dir, NULL, &err) != GLOT_OK || glot_file_read(&html, &size, path, 1 << 24, &err) != GLOT_OK)
+        fail_msg("%s", err.message);
+    assert_has(html, "<title>glot: first, from tiny/base</title>");
+    glot_free(html);
+}
+
 static void test_what_is_no_finished_run(void **state)
 {
     (void)state;
@@ -337,11 +390,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sections, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_without_a_choice, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_dense_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_flat_curve, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_many_languages, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_long_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_two_runs, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_names_of_runs, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_two_dense_runs, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_heading, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_what_is_no_finished_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_escaped, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_missing_parts, make_root, remove_root),
