@@ -12,10 +12,13 @@
  *
  * METHOD   Blocks of 64 query rows against the keys they see, never the whole matrix. Scores lie in panels
  *          [keys / 256][64][272] so that the tiles can read them as they are. Keys and values are packed once
- *          for all the blocks of a task; with one block (decoding) a block of keys is packed, used and
- *          forgotten, in the level 1 cache.
+ *          for all the blocks of a task; with one block a block of keys is packed, used and forgotten, in
+ *          the level 1 cache. One query alone (decoding) packs nothing.
  */
 #include "tensor/cpu/attention.h"
+#include "tensor/cpu/vn.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum { ROWS = GLOT_ATTENTION_ROWS, COLS = GLOT_TILE_COLS };
 
@@ -292,6 +295,121 @@ static keys keys_of(const glot_tensor *k, const glot_tensor *v, const int32_t *s
                   .n = segment[3]};
 }
 
+/* ---- one query of a segment: as k_few.c, keys are turned in registers, values read where they lie ---- */
+
+enum { FEW_HEADS = 4, FEW_VECTORS = 4 }; /* worked on together; vectors of d */
+
+/* Up to FEW_HEADS query heads of one token that share a kv head. */
+typedef struct few_heads {
+    const float *q; /* [m, d] */
+    float *out;     /* [m, d] */
+    int64_t d;
+    float scale;
+} few_heads;
+
+/* What lies so many bytes from `at`, where it may be that nothing does. */
+ALWAYS_INLINE void fetch_from(const float *at, uintptr_t bytes)
+{
+    __builtin_prefetch((const void *)((uintptr_t)at + bytes), 0, 2);
+}
+
+/* sums[r] += q_r . k over VN_LANES elements of d from `first`, one key in each lane. Fetches the keys after these and the values of
+ * these: rows lie apart, and the processor would not guess which come next. */
+ALWAYS_INLINE void add_key_square(vn *sums, int64_t m, const few_heads *h, const keys *kv, const float *const *rows, int64_t first)
+{
+    vn w[VN_LANES];
+    uintptr_t next = (uintptr_t)(VN_LANES * kv->k.stride) * sizeof(float), values = (uintptr_t)kv->v.data - (uintptr_t)kv->k.data;
+    for (int i = 0; i < VN_LANES; i++) {
+        w[i] = vn_load(rows[i] + first);
+        fetch_from(rows[i] + first, next);
+        fetch_from(rows[i] + first, values);
+    }
+    vn_turn(w);
+    for (int i = 0; i < VN_LANES; i++)
+        for (int64_t r = 0; r < m; r++)
+            sums[r] = vn_fma(vn_set1(h->q + r * h->d + first + i), w[i], sums[r]);
+}
+
+/* Scores of m heads and the VN_LANES keys from `key`; keys that do not exist are the last one again. */
+ALWAYS_INLINE void score_few(float *scores, int64_t m, const few_heads *h, const keys *kv, int64_t key)
+{
+    const float *rows[VN_LANES];
+    vn total[FEW_HEADS], sums[FEW_HEADS];
+    for (int64_t i = 0; i < VN_LANES; i++)
+        rows[i] = glot_operand_row(&kv->k, least(key + i, kv->n - 1));
+    for (int64_t r = 0; r < m; r++)
+        total[r] = vn_zero();
+    for (int64_t panel = 0; panel < h->d; panel += GLOT_PANEL) {
+        for (int64_t r = 0; r < m; r++)
+            sums[r] = vn_zero();
+        for (int64_t c = panel; c < least(h->d, panel + GLOT_PANEL); c += VN_LANES)
+            add_key_square(sums, m, h, kv, rows, c);
+        for (int64_t r = 0; r < m; r++)
+            total[r] = vn_add(total[r], sums[r]);
+    }
+    for (int64_t r = 0; r < m; r++)
+        vn_store(score_at(scores, r, key), total[r]);
+}
+
+/* n vectors of columns of m rows of out: the sum over keys of score times value, divided by `by`. */
+ALWAYS_INLINE void weigh_few(float *scores, int64_t m, int64_t n, const few_heads *h, const keys *kv, const float *by, int64_t c)
+{
+    vn total[FEW_HEADS * FEW_VECTORS], sums[FEW_HEADS * FEW_VECTORS];
+    for (int64_t i = 0; i < m * n; i++)
+        total[i] = vn_zero();
+    for (int64_t panel = 0; panel < kv->n; panel += GLOT_PANEL) {
+        const float *p = score_at(scores, 0, panel), *v = (const float *)glot_operand_row(&kv->v, panel) + c;
+        for (int64_t i = 0; i < m * n; i++)
+            sums[i] = vn_zero();
+        for (int64_t j = 0; j < least(GLOT_PANEL, kv->n - panel); j++, v += kv->v.stride)
+            for (int64_t i = 0; i < m * n; i++)
+                sums[i] = vn_fma(vn_set1(p + i / n * GLOT_PANEL_STRIDE + j), vn_load(v + i % n * VN_LANES), sums[i]);
+        for (int64_t i = 0; i < m * n; i++)
+            total[i] = vn_add(total[i], sums[i]);
+    }
+    for (int64_t i = 0; i < m * n; i++)
+        vn_store(h->out + i / n * h->d + c + i % n * VN_LANES, vn_div(total[i], vn_set1(by + i / n)));
+}
+
+/* Inlined with constant m: sums stay in registers. */
+ALWAYS_INLINE void attend_heads(float *scores, int64_t m, const few_heads *h, const keys *kv)
+{
+    float sums[FEW_HEADS];
+    for (int64_t key = 0; key < kv->n; key += VN_LANES)
+        score_few(scores, m, h, kv, key);
+    for (int64_t r = 0; r < m; r++)
+        sums[r] = row_exp(scores, r, kv->n, h->scale);
+    int64_t c = 0;
+    for (; c + FEW_VECTORS * VN_LANES <= h->d; c += FEW_VECTORS * VN_LANES)
+        weigh_few(scores, m, FEW_VECTORS, h, kv, sums, c);
+    for (; c < h->d; c += VN_LANES)
+        weigh_few(scores, m, 1, h, kv, sums, c);
+}
+
+/* All query heads of one kv head. */
+static void one_query_task(const glot_backend *be, const glot_tensor *out, const glot_tensor *q, const keys *kv,
+                           const int32_t *segment, const shape *s, int64_t kv_head)
+{
+    forward f = forward_scratch(be, segment[3], s->d);
+    int64_t row = segment[0] * s->n_heads + kv_head * s->group;
+    for (int64_t first = 0; first < s->group; first += FEW_HEADS) {
+        few_heads h = {floats(q) + (row + first) * s->d, floats(out) + (row + first) * s->d, s->d, s->scale};
+        switch (least(FEW_HEADS, s->group - first)) {
+        case 1:
+            attend_heads(f.scores, 1, &h, kv);
+            break;
+        case 2:
+            attend_heads(f.scores, 2, &h, kv);
+            break;
+        case 3:
+            attend_heads(f.scores, 3, &h, kv);
+            break;
+        default:
+            attend_heads(f.scores, FEW_HEADS, &h, kv);
+        }
+    }
+}
+
 /* Queries first .. end of one kv head. */
 static void forward_task(const glot_backend *be, const glot_tensor *out, const glot_tensor *q, const keys *kv,
                          const int32_t *segment, const shape *s, int64_t kv_head, int64_t first, int64_t end)
@@ -314,13 +432,13 @@ static void forward_task(const glot_backend *be, const glot_tensor *out, const g
     }
 }
 
-/* About the number of multiplications. */
+/* Numbers to read, and multiplications, several of which take as long. */
 static int64_t work_of(const glot_tensor *segments, const shape *s)
 {
     const int32_t *segment = segments->addr;
     int64_t work = 0;
     for (int64_t i = 0; i < segments->shape[0]; i++, segment += 4)
-        work += (int64_t)segment[1] * segment[3] * s->n_heads * s->d;
+        work += segment[3] * s->d * (2 * s->n_kv_heads + segment[1] * s->n_heads / 8);
     return work;
 }
 
@@ -345,7 +463,7 @@ void GLOT_KERNEL(attention)(glot_backend *be, const glot_tensor *out, const glot
     int64_t n = segments->shape[0];
     if (!n)
         return;
-    int team = glot_cpu_team(be, work_of(segments, &s) / 8);
+    int team = glot_cpu_team(be, work_of(segments, &s));
     int64_t splits = splits_of(segments, &s, team), per_segment = splits * s.n_kv_heads;
     /* Last parts first: they see the most keys. */
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1)
@@ -356,7 +474,11 @@ void GLOT_KERNEL(attention)(glot_backend *be, const glot_tensor *out, const glot
         int64_t first = part_start(segment[1], splits, split),
                 end = part_start(segment[1], splits, split + 1);
         keys kv = keys_of(k, v, segment, &s, kv_head);
-        if (first < end)
+        if (first == end)
+            continue;
+        if (segment[1] == 1 && s.d % VN_LANES == 0)
+            one_query_task(be, out, q, &kv, segment, &s, kv_head);
+        else
             forward_task(be, out, q, &kv, segment, &s, kv_head, first, end);
     }
 }
@@ -554,7 +676,7 @@ void GLOT_KERNEL(attention_backward)(glot_backend *be, const glot_tensor *dq, co
 {
     shape s = shape_of(q, k, scale);
     gradients g = {dq, dk, dv, d_out, out, q};
-    int team = glot_cpu_team(be, work_of(segments, &s) / 4);
+    int team = glot_cpu_team(be, 2 * work_of(segments, &s));
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1)
     for (int64_t task = 0; task < segments->shape[0] * s.n_kv_heads; task++) {
         const int32_t *segment = (const int32_t *)segments->addr + task / s.n_kv_heads * 4;

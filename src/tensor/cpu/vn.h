@@ -14,6 +14,7 @@ typedef __m512 vn;
 #define vn_set1(p) _mm512_set1_ps(*(p))
 #define vn_zero _mm512_setzero_ps
 #define vn_add _mm512_add_ps
+#define vn_div _mm512_div_ps
 #define vn_fma _mm512_fmadd_ps
 #elif GLOT_ISA_LEVEL == 1
 typedef __m256 vn;
@@ -22,6 +23,7 @@ typedef __m256 vn;
 #define vn_set1(p) _mm256_broadcast_ss(p)
 #define vn_zero _mm256_setzero_ps
 #define vn_add _mm256_add_ps
+#define vn_div _mm256_div_ps
 #define vn_fma _mm256_fmadd_ps
 #else
 typedef v8 vn;
@@ -34,6 +36,12 @@ static inline vn vn_add(vn a, vn b)
 {
     for (int i = 0; i < 8; i++)
         a.x[i] += b.x[i];
+    return a;
+}
+static inline vn vn_div(vn a, vn b)
+{
+    for (int i = 0; i < 8; i++)
+        a.x[i] /= b.x[i];
     return a;
 }
 #endif
