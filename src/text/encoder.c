@@ -1,31 +1,19 @@
 /* encoder.c: text to ids. Added tokens are cut out, the rest is normalized, split into pieces, and each piece
  * is encoded or found in the cache. Once its buffers have grown, an encoder makes no heap call. */
 #include "base/memory.h"
+#include "text/piece_cache.h"
 #include "text/tokenizer_impl.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
 #include <string.h>
 
-/* The cache of pieces: every piece has one place, where the last one stays. A place is two cache lines, which
- * holds words of most scripts with their ids; longer pieces are rare and not kept. */
-enum { CACHE_PLACES = 1 << 15, CACHE_BYTES = 120 };
-
-/* Bytes from which a piece of a split text is cut: most words are shorter and are better found whole; text without
- * spaces between words is longer and hardly ever comes again whole. */
+/* Bytes from which a piece of a split text is cut: most words are shorter and are better found whole; text
+ * without spaces between words is longer and hardly ever comes again whole. */
 enum { LONG_PIECE = 25 };
 
 /* Symbols and places are int32. */
 enum { MAX_TEXT_BYTES = 1 << 29 };
-
-typedef struct cache_place {
-    uint32_t hash;
-    uint8_t size; /* bytes of the piece; 0: empty place */
-    uint8_t n_ids;
-    bool is_part; /* of a longer piece: merged even where it is a token */
-    uint8_t pad;
-    char data[CACHE_BYTES]; /* ids, then the piece */
-} cache_place;
 
 struct glot_encoder {
     const glot_tokenizer *tokenizer;
@@ -34,7 +22,7 @@ struct glot_encoder {
     glot_bpe_scratch bpe;
     glot_pretokenizer_scratch pretokenizer;
     glot_normalizer_scratch normalizer;
-    cache_place *cache; /* [CACHE_PLACES] */
+    glot_piece_cache cache;
     size_t part_offset; /* of the part of the text being encoded */
 };
 
@@ -43,7 +31,7 @@ glot_status glot_encoder_create(glot_encoder **out, const glot_tokenizer *t, glo
     glot_encoder *e;
     GLOT_TRY(glot_new(&e, 1, sizeof *e, "an encoder", err));
     e->tokenizer = t;
-    glot_status status = glot_new(&e->cache, CACHE_PLACES, sizeof e->cache[0], "an encoder's cache", err);
+    glot_status status = glot_piece_cache_open(&e->cache, err);
     if (status == GLOT_OK) /* so that the ids of an empty text are somewhere too */
         status = glot_grow(&e->ids, &e->capacity, 1, sizeof e->ids[0], "the ids of a text", err);
     if (status != GLOT_OK) {
@@ -61,7 +49,7 @@ void glot_encoder_free(glot_encoder *e)
     glot_normalizer_scratch_release(&e->normalizer);
     glot_pretokenizer_scratch_release(&e->pretokenizer);
     glot_bpe_scratch_release(&e->bpe);
-    glot_free(e->cache);
+    glot_piece_cache_close(&e->cache);
     glot_free(e->ids);
     glot_free(e);
 }
@@ -75,35 +63,20 @@ static glot_status append_ids(glot_encoder *e, const void *ids, size_t n, glot_e
     return GLOT_OK;
 }
 
-static void keep_in_cache(cache_place *place, uint32_t hash, bool is_part, const char *piece, size_t size,
-                          const glot_bpe_scratch *s)
-{
-    size_t n_bytes = s->n * sizeof s->ids[0];
-    if (n_bytes + size > CACHE_BYTES)
-        return;
-    place->hash = hash;
-    place->size = (uint8_t)size;
-    place->n_ids = (uint8_t)s->n;
-    place->is_part = is_part;
-    memcpy(place->data, s->ids, n_bytes);
-    memcpy(place->data + n_bytes, piece, size);
-}
-
-static glot_status encode_piece(glot_encoder *e, bool is_part, const char *piece, size_t size, glot_error *err)
+static glot_status encode_piece(glot_encoder *e, bool is_part, const char *piece, size_t size,
+                                glot_error *err)
 {
     const glot_bpe *bpe = &e->tokenizer->bpe;
-    bool may_be_kept = size + sizeof(int32_t) <= CACHE_BYTES;
+    bool may_be_kept = size <= GLOT_PIECE_CACHE_MAX;
     uint64_t hash = may_be_kept ? glot_hash_bytes(piece, size) : 0;
-    cache_place *place = &e->cache[hash & (CACHE_PLACES - 1)];
-    uint32_t high = (uint32_t)(hash >> 32);
-    size_t n_bytes = place->n_ids * sizeof e->ids[0];
-    if (may_be_kept && place->size == size && place->hash == high && place->is_part == is_part &&
-        memcmp(place->data + n_bytes, piece, size) == 0)
-        return append_ids(e, place->data, place->n_ids, err);
+    const glot_cached_piece *known =
+        may_be_kept ? glot_piece_cache_find(&e->cache, hash, is_part, piece, size) : NULL;
+    if (known)
+        return append_ids(e, known->data, known->n_ids, err);
     GLOT_TRY(is_part ? glot_bpe_merge(bpe, &e->bpe, piece, size, err)
                      : glot_bpe_encode(bpe, &e->bpe, piece, size, err));
-    if (may_be_kept)
-        keep_in_cache(place, high, is_part, piece, size, &e->bpe);
+    if (may_be_kept && e->bpe.n <= GLOT_PIECE_CACHE_MAX)
+        glot_piece_cache_keep(&e->cache, hash, is_part, piece, size, e->bpe.ids, e->bpe.n);
     return append_ids(e, e->bpe.ids, e->bpe.n, err);
 }
 

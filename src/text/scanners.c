@@ -14,7 +14,7 @@
 enum { OTHER = 0, KINDS = GLOT_LETTER | GLOT_NUMBER | GLOT_SPACE };
 
 /* Kind (LETTER, NUMBER, SPACE or OTHER) of the character at `at` < size; its bytes in *length. */
-static unsigned kind_at(const char *text, size_t at, size_t *length)
+static inline unsigned kind_at(const char *text, size_t at, size_t *length)
 {
     return glot_class(glot_utf8_decode(text + at, length)) & KINDS;
 }

@@ -75,7 +75,7 @@ glot_status glot_tokenizer_add_merge(glot_tokenizer *t, size_t index, const char
     if (text != small)
         glot_free(text);
     GLOT_TRY(status);
-    return glot_bpe_add_merge(&t->bpe, left_id, right_id, merged_id, err);
+    return glot_merge_add(&t->bpe.merges, left_id, right_id, merged_id, err);
 }
 
 /* Id of an added token: its own in the vocabulary, else one behind the model's count and the added tokens so
@@ -208,16 +208,11 @@ static void hash_vocabulary(glot_sha256 *h, const glot_tokenizer *t)
     }
 }
 
-static glot_status hash_merges(glot_sha256 *h, const glot_tokenizer *t, glot_error *err)
+static void hash_merges(glot_sha256 *h, const glot_merge_table *merges)
 {
-    uint64_t *pairs;
-    size_t n;
-    GLOT_TRY(glot_bpe_list_merges(&t->bpe, &pairs, &n, err));
-    hash_number(h, n);
-    for (size_t i = 0; i < n; i++)
-        hash_number(h, pairs[i]);
-    glot_free(pairs);
-    return GLOT_OK;
+    hash_number(h, merges->n);
+    for (size_t i = 0; i < merges->n; i++)
+        hash_number(h, (uint64_t)(uint32_t)merges->merges[i].left << 32 | (uint32_t)merges->merges[i].right);
 }
 
 static void hash_added(glot_sha256 *h, const glot_tokenizer *t)
@@ -243,11 +238,10 @@ static glot_status hash_all(glot_tokenizer *t, glot_error *err)
     hash_settings(h, t);
     hash_vocabulary(h, t);
     hash_added(h, t);
-    glot_status status = hash_merges(h, t, err);
-    if (status == GLOT_OK)
-        glot_sha256_finish(h, t->hash);
+    hash_merges(h, &t->bpe.merges);
+    glot_sha256_finish(h, t->hash);
     glot_sha256_free(h);
-    return status;
+    return GLOT_OK;
 }
 
 glot_status glot_tokenizer_finish(glot_tokenizer *t, glot_error *err)

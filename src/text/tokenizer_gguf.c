@@ -248,7 +248,7 @@ static glot_status add_scored_merges(glot_tokenizer *t, const float *scores, glo
         qsort(list.merges, list.n, sizeof list.merges[0], compare_merges);
     for (size_t i = 0; i < list.n; i++)
         GLOT_TRY_OUT(
-            glot_bpe_add_merge(&t->bpe, list.merges[i].left, list.merges[i].right, list.merges[i].id, err));
+            glot_merge_add(&t->bpe.merges, list.merges[i].left, list.merges[i].right, list.merges[i].id, err));
 out:
     glot_free(list.merges);
     return status;

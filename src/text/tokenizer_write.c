@@ -157,7 +157,7 @@ static void put_decoder(glot_str *out, const glot_tokenizer *t)
     glot_str_puts(out, "]}");
 }
 
-static glot_status put_model(glot_str *out, const glot_tokenizer *t, glot_error *err)
+static void put_model(glot_str *out, const glot_tokenizer *t)
 {
     glot_str_puts(out, ",\n\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":");
     if (t->bpe.unk_id >= 0)
@@ -174,19 +174,14 @@ static glot_status put_model(glot_str *out, const glot_tokenizer *t, glot_error 
         glot_str_printf(out, ":%zu", id);
     }
     glot_str_puts(out, "},\n\"merges\":[");
-    uint64_t *pairs;
-    size_t n;
-    GLOT_TRY(glot_bpe_list_merges(&t->bpe, &pairs, &n, err));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < t->bpe.merges.n; i++) {
         glot_str_puts(out, i ? ",\n[" : "\n[");
-        put_token(out, t, (int64_t)(pairs[i] >> 32));
+        put_token(out, t, t->bpe.merges.merges[i].left);
         glot_str_puts(out, ",");
-        put_token(out, t, (int64_t)(uint32_t)pairs[i]);
+        put_token(out, t, t->bpe.merges.merges[i].right);
         glot_str_puts(out, "]");
     }
-    glot_free(pairs);
     glot_str_puts(out, "]}}\n");
-    return GLOT_OK;
 }
 
 static glot_status write_all(const glot_tokenizer *t, glot_str *out, glot_error *err)
@@ -197,7 +192,7 @@ static glot_status write_all(const glot_tokenizer *t, glot_str *out, glot_error 
     put_pretokenizer(out, t);
     put_post_processor(out, t);
     put_decoder(out, t);
-    GLOT_TRY(put_model(out, t, err));
+    put_model(out, t);
     return glot_str_check(out, "a tokenizer.json", err);
 }
 

@@ -46,23 +46,24 @@ static size_t character_size(const uint8_t *p, size_t left)
     return size;
 }
 
+/* ASCII bytes at p (left > 0 bytes there), at most eight. */
+static size_t ascii_size(const uint8_t *p, size_t left)
+{
+    uint64_t word;
+    if (left < sizeof word)
+        return 1;
+    memcpy(&word, p, sizeof word);
+    word &= HIGH_BITS;
+    return word ? (size_t)__builtin_ctzll(word) / 8 : sizeof word;
+}
+
 size_t glot_utf8_valid_prefix(const char *text, size_t size)
 {
     const uint8_t *p = (const uint8_t *)text;
-    size_t at = 0;
-    while (at < size) {
-        uint64_t word;
-        if (size - at >= sizeof word) {
-            memcpy(&word, p + at, sizeof word);
-            if (!(word & HIGH_BITS)) {
-                at += sizeof word;
-                continue;
-            }
-        }
-        size_t step = character_size(p + at, size - at);
+    for (size_t at = 0, step; at < size; at += step) {
+        step = p[at] < 0x80 ? ascii_size(p + at, size - at) : character_size(p + at, size - at);
         if (step == 0)
             return at;
-        at += step;
     }
     return size;
 }

@@ -26,17 +26,17 @@ static void make_model(glot_vocabulary *v, glot_bpe *b, glot_rng *rng, size_t n_
             id = (int32_t)v->size;
             assert_int_equal(glot_vocabulary_add(v, id, text, (size_t)n, true, "test", NULL), GLOT_OK);
         }
-        assert_int_equal(glot_bpe_add_merge(b, left, right, id, NULL), GLOT_OK);
+        assert_int_equal(glot_merge_add(&b->merges, left, right, id, NULL), GLOT_OK);
     }
     assert_int_equal(glot_bpe_prepare(b, NULL), GLOT_OK);
 }
 
 static bool find_rank(const glot_bpe *b, int32_t left, int32_t right, uint32_t *rank, int32_t *id)
 {
-    for (size_t i = 0; i < b->n_slots; i++)
-        if (b->merges[i].pair == ((uint64_t)(uint32_t)left << 32 | (uint32_t)right)) {
-            *rank = b->merges[i].rank;
-            *id = b->merges[i].id;
+    for (size_t i = 0; i < b->merges.n; i++)
+        if (b->merges.merges[i].left == left && b->merges.merges[i].right == right) {
+            *rank = (uint32_t)i;
+            *id = b->merges.merges[i].id;
             return true;
         }
     return false;
@@ -146,50 +146,52 @@ static void test_a_merge_named_twice(void **state)
     for (int64_t i = 0; i < 5; i++)
         assert_int_equal(glot_vocabulary_add(&v, i, tokens[i], strlen(tokens[i]), true, "test", NULL),
                          GLOT_OK);
-    assert_int_equal(glot_bpe_add_merge(&b, 0, 1, 3, NULL), GLOT_OK);
-    assert_int_equal(glot_bpe_add_merge(&b, 1, 2, 4, NULL), GLOT_OK);
-    assert_int_equal(glot_bpe_add_merge(&b, 0, 1, 3, NULL), GLOT_OK);
+    assert_int_equal(glot_merge_add(&b.merges, 0, 1, 3, NULL), GLOT_OK);
+    assert_int_equal(glot_merge_add(&b.merges, 1, 2, 4, NULL), GLOT_OK);
+    assert_int_equal(glot_merge_add(&b.merges, 0, 1, 3, NULL), GLOT_OK);
     assert_int_equal(glot_bpe_prepare(&b, NULL), GLOT_OK);
     assert_int_equal(glot_bpe_encode(&b, &s, "abc", 3, NULL), GLOT_OK);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.ids[1], 4); /* a bc, not ab c */
-    uint64_t *pairs;
-    size_t n;
-    assert_int_equal(glot_bpe_list_merges(&b, &pairs, &n, NULL), GLOT_OK);
-    assert_int_equal(n, 2);
-    assert_true(pairs[0] == ((uint64_t)1 << 32 | 2) && pairs[1] == 1);
-    glot_free(pairs);
+    assert_int_equal(b.merges.n, 2);
+    assert_int_equal(b.merges.merges[0].left, 1);
+    assert_int_equal(b.merges.merges[1].left, 0);
     glot_bpe_scratch_release(&s);
     glot_bpe_release(&b);
     glot_vocabulary_release(&v);
 }
 
-/* A byte-level model whose merges join bytes, parts of characters and characters at random. */
-static void make_byte_model(glot_vocabulary *v, glot_bpe *b, glot_rng *rng, const char *alphabet)
+/* A byte-level model whose merges join bytes, parts of characters and characters at random. `missing`: a byte
+ * without a token. */
+static void make_byte_model(glot_vocabulary *v, glot_bpe *b, glot_rng *rng, const char *alphabet, int missing)
 {
     *v = (glot_vocabulary){0};
     *b = (glot_bpe){.vocabulary = v, .unk_id = -1, .byte_level = true};
     for (int byte = 0; byte < 256; byte++) {
         char text[4];
         size_t n = glot_utf8_encode(text, glot_byte_to_character((unsigned char)byte));
+        if (byte == missing)
+            continue;
         assert_int_equal(glot_vocabulary_add(v, byte, text, n, true, "test", NULL), GLOT_OK);
     }
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 20; i++) {
         size_t n_left, n_right, at = glot_rng_below(rng, (uint32_t)strlen(alphabet) - 1);
         bool is_byte = v->size == 256 || glot_rng_below(rng, 2) == 0;
         int32_t left = is_byte ? (unsigned char)alphabet[at]
                                : (int32_t)(256 + glot_rng_below(rng, (uint32_t)v->size - 256));
         int32_t right = is_byte ? (unsigned char)alphabet[at + 1]
                                 : (unsigned char)alphabet[glot_rng_below(rng, (uint32_t)strlen(alphabet))];
+        if (left == missing || right == missing)
+            continue;
         char text[256];
         const char *left_text = glot_vocabulary_text(v, left, &n_left);
         const char *right_text = glot_vocabulary_text(v, right, &n_right);
         int n = snprintf(text, sizeof text, "%s%s", left_text, right_text);
         int32_t id = glot_vocabulary_find(v, text, (size_t)n);
         if (id < 0)
-            assert_int_equal(glot_vocabulary_add(v, id = (int32_t)v->size, text, (size_t)n, true, "test", NULL),
-                             GLOT_OK);
-        assert_int_equal(glot_bpe_add_merge(b, left, right, id, NULL), GLOT_OK);
+            assert_int_equal(
+                glot_vocabulary_add(v, id = (int32_t)v->size, text, (size_t)n, true, "test", NULL), GLOT_OK);
+        assert_int_equal(glot_merge_add(&b->merges, left, right, id, NULL), GLOT_OK);
     }
     assert_int_equal(glot_bpe_prepare(b, NULL), GLOT_OK);
 }
@@ -217,43 +219,62 @@ static size_t merge_in_parts(const glot_bpe *b, const char *piece, size_t size, 
     return n;
 }
 
-/* Characters of one to four bytes that share bytes with one another. */
-static void test_cuts_of_byte_level_pieces(void **state)
+static size_t count_start_characters(const glot_bpe *b)
+{
+    size_t n = 0;
+    for (size_t code = 0x80; code < GLOT_N_PLANE; code++)
+        n += b->character_ids[code] >= 0;
+    return n;
+}
+
+/* Characters of one to four bytes that share bytes with one another: merged at once and in parts, against the
+ * rule applied to the bytes. */
+static void test_byte_level_pieces(void **state)
 {
     (void)state;
-    static const char *const characters[] = {"a", "\xC2\x80", "\xC4\x80", "\xE4\xB8\x80", "\xE4\xB8\x84",
-                                             "\xE4\x80\xB8", "\xF0\xA0\x80\xB8"};
-    enum { N_CHARACTERS = sizeof characters / sizeof characters[0] };
+    static const char *const characters[] = {
+        "a", "\xC2\x80", "\xC4\x80", "\xE4\xB8\x80", "\xE4\xB8\x84", "\xE4\x80\xB8", "\xF0\xA0\x80\xB8"};
+    static const int missing[] = {-1, -1, 'a', 0xF0, 0xB8};
+    enum {
+        N_CHARACTERS = sizeof characters / sizeof characters[0],
+        N_MISSING = sizeof missing / sizeof missing[0]
+    };
     glot_rng rng = glot_rng_seed(3, 0);
     glot_bpe_scratch s = {0};
-    size_t n_cuts = 0;
-    for (int round = 0; round < 400; round++) {
+    size_t n_cuts = 0, n_start = 0;
+    for (int round = 0; round < 4000; round++) {
         char piece[128] = "";
-        int32_t ids[128];
+        int32_t ids[128], expected[128];
+        size_t n_expected = 0;
         for (int i = 0; i < 30; i++)
             strcat(piece, characters[glot_rng_below(&rng, N_CHARACTERS)]);
         glot_vocabulary v;
         glot_bpe b;
-        make_byte_model(&v, &b, &rng, piece);
+        make_byte_model(&v, &b, &rng, piece, missing[round % N_MISSING]);
+        for (const char *p = piece; *p; p++)
+            if ((unsigned char)*p != missing[round % N_MISSING])
+                expected[n_expected++] = (unsigned char)*p;
+        n_expected = merge_by_the_rule(&b, expected, n_expected);
         size_t n = merge_in_parts(&b, piece, strlen(piece), ids, &n_cuts);
+        assert_int_equal(n, n_expected);
+        assert_memory_equal(ids, expected, n * sizeof ids[0]);
         assert_int_equal(glot_bpe_merge(&b, &s, piece, strlen(piece), NULL), GLOT_OK);
-        assert_int_equal(s.n, n);
-        assert_memory_equal(s.ids, ids, n * sizeof ids[0]);
+        assert_int_equal(s.n, n_expected);
+        assert_memory_equal(s.ids, expected, n * sizeof ids[0]);
+        n_start += count_start_characters(&b);
         glot_bpe_release(&b);
         glot_vocabulary_release(&v);
     }
-    assert_true(n_cuts > 1000);
+    assert_true(n_cuts > 1000 && n_start > 1000);
     glot_bpe_scratch_release(&s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_short_and_long_pieces),
-        cmocka_unit_test(test_a_very_long_piece),
-        cmocka_unit_test(test_byte_characters),
-        cmocka_unit_test(test_a_merge_named_twice),
-        cmocka_unit_test(test_cuts_of_byte_level_pieces),
+        cmocka_unit_test(test_short_and_long_pieces), cmocka_unit_test(test_a_very_long_piece),
+        cmocka_unit_test(test_byte_characters),       cmocka_unit_test(test_a_merge_named_twice),
+        cmocka_unit_test(test_byte_level_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

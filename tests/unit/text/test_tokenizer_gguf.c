@@ -32,17 +32,14 @@ static void put_tokens(gguf_file *f, const glot_tokenizer *t)
 
 static void put_merges(gguf_file *f, const glot_tokenizer *t)
 {
-    uint64_t *pairs;
-    size_t n;
-    assert_int_equal(glot_bpe_list_merges(&t->bpe, &pairs, &n, NULL), GLOT_OK);
-    put_gguf_array(f, "tokenizer.ggml.merges", GGUF_STRING, n);
-    for (size_t i = 0; i < n; i++) {
+    const glot_merge_table *merges = &t->bpe.merges;
+    put_gguf_array(f, "tokenizer.ggml.merges", GGUF_STRING, merges->n);
+    for (size_t i = 0; i < merges->n; i++) {
         char merge[512];
-        snprintf(merge, sizeof merge, "%s %s", glot_tokenizer_token(t, (int32_t)(pairs[i] >> 32)),
-                 glot_tokenizer_token(t, (int32_t)(uint32_t)pairs[i]));
+        snprintf(merge, sizeof merge, "%s %s", glot_tokenizer_token(t, merges->merges[i].left),
+                 glot_tokenizer_token(t, merges->merges[i].right));
         put_gguf_string(&f->pairs, merge);
     }
-    glot_free(pairs);
 }
 
 static void put_scores(gguf_file *f, const glot_tokenizer *t)

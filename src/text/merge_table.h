@@ -1,0 +1,56 @@
+/* merge_table.h: the merges of a BPE model in the order of their ranks, found by the pair of ids that they
+ * join. */
+#ifndef GLOT_TEXT_MERGE_TABLE_H
+#define GLOT_TEXT_MERGE_TABLE_H
+
+#include "text/vocabulary.h"
+
+enum { GLOT_RANK_BITS = 20, GLOT_ID_BITS = 22, GLOT_MAX_MERGES = (1 << GLOT_RANK_BITS) - 1 };
+_Static_assert(GLOT_MAX_TOKEN_ID <= 1 << GLOT_ID_BITS, "two ids and a rank fill 64 bits");
+
+/* Ids whose pairs have a table of their own: those of the bytes, in the vocabularies in use. */
+enum { GLOT_LOW_IDS = 256 };
+
+static const uint32_t GLOT_NO_MERGE = UINT32_MAX, GLOT_RANK_MASK = (1u << GLOT_RANK_BITS) - 1;
+
+typedef struct glot_merge {
+    int32_t left, right;
+    int32_t id; /* of the merged token */
+} glot_merge;
+
+typedef struct glot_merge_table {
+    glot_merge *merges; /* [n] by rank */
+    size_t n, capacity;
+    size_t n_dropped; /* merges that gave way, their left is -1 */
+    uint64_t *slots;  /* [1 << slot_bits] left, right, rank; UINT64_MAX: empty */
+    unsigned slot_bits;
+    uint32_t *low_ranks; /* [GLOT_LOW_IDS, GLOT_LOW_IDS], or GLOT_NO_MERGE */
+} glot_merge_table;
+
+/* Adds the merge of the next rank; an equal earlier one gives way, as in tokenizers. */
+glot_status glot_merge_add(glot_merge_table *t, int32_t left, int32_t right, int32_t id, glot_error *err);
+/* After the last merge: drops those that gave way, so that merges[0, n) are those in force. */
+glot_status glot_merge_finish(glot_merge_table *t, glot_error *err);
+void glot_merge_table_release(glot_merge_table *t);
+
+/* The slot of a pair, or the empty one where it belongs. */
+static inline uint64_t *glot_merge_slot(const glot_merge_table *t, int32_t left, int32_t right)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << GLOT_ID_BITS | (uint32_t)right;
+    size_t mask = ((size_t)1 << t->slot_bits) - 1;
+    size_t at = (size_t)(pair * 0x9E3779B97F4A7C15u >> (64 - t->slot_bits));
+    while (t->slots[at] >> GLOT_RANK_BITS != pair && t->slots[at] != UINT64_MAX)
+        at = (at + 1) & mask;
+    return &t->slots[at];
+}
+
+/* Rank of the merge of two ids, or GLOT_NO_MERGE; after glot_merge_finish. */
+static inline uint32_t glot_merge_find(const glot_merge_table *t, int32_t left, int32_t right)
+{
+    if ((left | right) < GLOT_LOW_IDS)
+        return t->low_ranks[left * GLOT_LOW_IDS + right];
+    uint64_t slot = *glot_merge_slot(t, left, right);
+    return slot == UINT64_MAX ? GLOT_NO_MERGE : (uint32_t)slot & GLOT_RANK_MASK;
+}
+
+#endif
