@@ -149,8 +149,21 @@ static glot_status put_chart(glot_str *out, const json_t *results, glot_error *e
     return status;
 }
 
+/* A stage alone scores nothing. */
+static bool has_scores(const json_t *results)
+{
+    const char *name;
+    for (size_t i = 0; (name = glot_report_language(results, i)); i++)
+        for (size_t w = 0; w < N_WHENS; w++)
+            if (!isnan(glot_report_bits(results, whens[w], name)))
+                return true;
+    return false;
+}
+
 glot_status glot_report_scores(glot_str *out, const json_t *results, glot_error *err)
 {
+    if (!has_scores(results))
+        return GLOT_OK;
     put_lead(out, results);
     glot_report_section(
         out, "Bits per byte",

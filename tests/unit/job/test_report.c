@@ -176,6 +176,20 @@ static void test_dense_run(void **state)
     glot_free(html);
 }
 
+/* A review alone: no table where nothing was scored, and not a word on load balancing. */
+static void test_a_stage_alone(void **state)
+{
+    (void)state;
+    char *html = report("{\"languages\": [{\"name\": \"el\", \"group\": \"old\"}], \"experts\": [2], \"top_k\": 2,"
+                        "\"before\": {\"text\": {}}, \"after_review\": {\"text\": {}}}",
+                        "{\"phase\": \"review\", \"step\": 1, \"ce\": 3.0, \"lpr\": 0.5}\n");
+    assert_null(strstr(html, "Bits per byte"));
+    assert_null(strstr(html, "Load balancing"));
+    assert_has(html, "data-chart=\"review-lpr\"");
+    check_tags(html);
+    glot_free(html);
+}
+
 /* A number that hardly changes: its ticks differ, and rounding is no curve over the whole height. */
 static void test_flat_curve(void **state)
 {
@@ -396,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_long_run, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_two_runs, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_names_of_runs, make_root, remove_root),
+        cmocka_unit_test_setup_teardown(test_a_stage_alone, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_two_dense_runs, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_heading, make_root, remove_root),
         cmocka_unit_test_setup_teardown(test_what_is_no_finished_run, make_root, remove_root),
