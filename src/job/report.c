@@ -45,7 +45,7 @@ static glot_status render(glot_str *out, const glot_report_run *run, glot_error 
     GLOT_TRY(glot_report_routing(out, results, err));
     glot_report_gates(out, results);
     glot_report_exact(out, results);
-    glot_report_tasks(out, results);
+    GLOT_TRY(glot_report_tasks(out, results, err));
     glot_report_samples(out, results);
     glot_report_facts(out, results, run->recipe);
     return glot_report_end(out, err);

@@ -190,6 +190,79 @@ static glot_status put_scores(glot_str *out, const comparison *c, glot_error *er
     return put_score_chart(out, c, err);
 }
 
+/* ---- multiple choice ---- */
+
+static glot_svg_range task_of(const json_t *results, const char *name)
+{
+    return glot_report_task(results, glot_report_last_stage(results), name);
+}
+
+static void put_task(glot_str *out, const json_t *results, const char *name, double best)
+{
+    double share = task_of(results, name).value, before = glot_report_task(results, "before", name).value;
+    if (isnan(share)) {
+        glot_str_puts(out, "<td class=\"soft\">–</td>");
+        return;
+    }
+    glot_str_printf(out, share >= best ? "<td><b>%.1f %%</b>" : "<td>%.1f %%", share);
+    if (!isnan(before))
+        glot_str_printf(out, "<br><small class=\"%s\">%s%.1f</small>", glot_report_tone(before - share, 0.1),
+                        share < before ? "−" : "+", fabs(share - before));
+    glot_str_puts(out, "</td>");
+}
+
+static void put_task_table(glot_str *out, const comparison *c, const char *const *names, size_t n)
+{
+    begin_table(out, c, "", "task");
+    for (size_t k = 0; k < n; k++) {
+        double best = NAN;
+        for (size_t i = 0; i < c->n; i++)
+            best = fmax(best, task_of(c->runs[i].results, names[k]).value);
+        begin_row(out, names[k]);
+        for (size_t i = 0; i < c->n; i++)
+            put_task(out, c->runs[i].results, names[k], best);
+        glot_str_puts(out, "</tr>\n");
+    }
+    glot_report_end_table(out);
+}
+
+static glot_status put_task_chart(glot_str *out, const comparison *c, const char *const *names, size_t n,
+                                  glot_error *err)
+{
+    static const glot_svg_head head = {"compare-tasks", "Right answers of the results, per cent", NULL};
+    glot_svg_range *values = NULL;
+    GLOT_TRY(glot_new(&values, n, c->n * sizeof *values, "the report", err));
+    for (size_t i = 0; i < n * c->n; i++)
+        values[i] = task_of(c->runs[i % c->n].results, names[i / c->n]);
+    glot_svg_begin_charts(out);
+    glot_svg_ranges(out, &head, "s", names, n, values, c->names, c->n);
+    glot_svg_end_charts(out);
+    glot_free(values);
+    return GLOT_OK;
+}
+
+/* Tasks of any run; nothing where none has one. */
+static glot_status put_tasks(glot_str *out, const comparison *c, glot_error *err)
+{
+    const char **names = NULL;
+    size_t most = 0, n = 0;
+    for (size_t i = 0; i < c->n; i++)
+        most += glot_report_n_tasks(c->runs[i].results);
+    if (most == 0)
+        return GLOT_OK;
+    GLOT_TRY(glot_new(&names, most, sizeof *names, "the report", err));
+    for (size_t i = 0; i < c->n; i++)
+        n = glot_report_add_tasks(names, n, c->runs[i].results);
+    glot_report_section(out, "Multiple choice",
+                        "Share of right answers of each run's result, the largest of a task bold; under it "
+                        "the change from that "
+                        "run's own base model in points. In the chart one standard error to each side.");
+    put_task_table(out, c, names, n);
+    glot_status status = put_task_chart(out, c, names, n, err);
+    glot_free(names);
+    return status;
+}
+
 /* ---- curves ---- */
 
 /* A curve, or its running mean where it has one. */
@@ -396,6 +469,7 @@ static glot_status render(glot_str *out, const comparison *c, glot_error *err)
     glot_report_head(out, "Runs side by side");
     glot_str_printf(out, "<p class=\"lead\">%zu runs, %zu languages.</p>\n", c->n, c->n_languages);
     GLOT_TRY(put_scores(out, c, err));
+    GLOT_TRY(put_tasks(out, c, err));
     GLOT_TRY(put_curves(out, c, err));
     GLOT_TRY(put_recipes(out, c, err));
     put_facts(out, c);

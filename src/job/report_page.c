@@ -2,6 +2,7 @@
 #include "job/report_parts.h"
 
 #include <math.h>
+#include <string.h>
 
 static const char style[] =
     "<style>:root{color-scheme:light dark;--fg:#1b2330;--bg:#fdfdfc;--soft:#586274;--line:#e3e5ea;--card:#f5f6f8;--good:#14683f;--bad:#b42318;"
@@ -15,7 +16,7 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;margin:.6rem 0;font-variant-numeric:tabular-nums}"
     "th,td{padding:.4rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top}td{white-space:nowrap}"
     "th{overflow-wrap:anywhere;font-size:.82rem;font-weight:600;line-height:1.3;color:var(--soft);vertical-align:bottom}"
-    "th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:break-word}small{font-size:.78rem;color:var(--soft)}"
+    "th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:anywhere}small{font-size:.78rem;color:var(--soft)}"
     ".facts td,.facts th{text-align:left;white-space:normal;overflow-wrap:anywhere}.facts td:first-child{color:var(--soft);min-width:8rem}code{font-size:.8rem;overflow-wrap:anywhere}"
     ".good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}.narrow{display:none}"
     ".dot{display:inline-block;width:.7em;height:.7em;border-radius:50%;margin-right:.5em;background:currentColor}"
@@ -55,6 +56,11 @@ double glot_report_bits(const json_t *results, const char *when, const char *lan
 const char *glot_report_last_stage(const json_t *results)
 {
     return json_object_get(results, "after_review") ? "after_review" : "after_train";
+}
+
+bool glot_report_is_between(const json_t *results, const char *when)
+{
+    return strcmp(when, "after_train") == 0 && strcmp(when, glot_report_last_stage(results)) != 0;
 }
 
 static const json_t *language_at(const json_t *results, size_t i)

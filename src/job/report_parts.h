@@ -25,6 +25,8 @@ glot_svg_range glot_report_score(const json_t *results, const char *when, const 
 double glot_report_bits(const json_t *results, const char *when, const char *language);
 /* The last of those that the run has. */
 const char *glot_report_last_stage(const json_t *results);
+/* What a narrow screen leaves out: the scores between the first and the last. */
+bool glot_report_is_between(const json_t *results, const char *when);
 /* Name and group of language i in the order of the recipe; NULL beyond the last. */
 const char *glot_report_language(const json_t *results, size_t i);
 const char *glot_report_group(const json_t *results, size_t i);
@@ -68,7 +70,11 @@ void glot_report_gates(glot_str *out, const json_t *results);
 void glot_report_exact(glot_str *out, const json_t *results);
 void glot_report_samples(glot_str *out, const json_t *results);
 void glot_report_facts(glot_str *out, const json_t *results, const char *recipe);
-/* Multiple choice. */
-void glot_report_tasks(glot_str *out, const json_t *results);
+/* Multiple choice: per cent of right answers of a task `when`, one standard error to each side; NaN where there is none. */
+glot_svg_range glot_report_task(const json_t *results, const char *when, const char *name);
+size_t glot_report_n_tasks(const json_t *results);
+/* Appends the names of tasks (borrowed) that are not among the n there are; returns how many there are then. */
+size_t glot_report_add_tasks(const char **names, size_t n, const json_t *results);
+glot_status glot_report_tasks(glot_str *out, const json_t *results, glot_error *err);
 
 #endif

@@ -77,12 +77,6 @@ static void put_ratio(glot_str *out, double change)
     glot_str_puts(out, "</td>");
 }
 
-/* What a narrow screen leaves out: the score between the first and the last. */
-static bool is_between(const json_t *results, size_t when)
-{
-    return when == 1 && strcmp(glot_report_last_stage(results), whens[1]) != 0;
-}
-
 static bool has_intervals(const json_t *results)
 {
     const char *name;
@@ -98,7 +92,7 @@ static void put_headings(glot_str *out, const json_t *results)
     size_t n = 2;
     for (size_t w = 0; w < N_WHENS; w++)
         if (has_when(results, w))
-            headings[n++] = is_between(results, w) ? "~after training" : when_names[w];
+            headings[n++] = glot_report_is_between(results, whens[w]) ? "~after training" : when_names[w];
     headings[n++] = "change";
     glot_report_begin_table(out, "", headings, n);
 }
@@ -111,7 +105,8 @@ static void put_table(glot_str *out, const json_t *results)
         glot_report_begin_row(out, results, i);
         for (size_t w = 0; w < N_WHENS; w++)
             if (has_when(results, w))
-                put_score(out, glot_report_score(results, whens[w], name), is_between(results, w));
+                put_score(out, glot_report_score(results, whens[w], name),
+                          glot_report_is_between(results, whens[w]));
         put_ratio(out, 100.0 * (glot_report_bits(results, glot_report_last_stage(results), name) /
                                     glot_report_bits(results, "before", name) -
                                 1.0));

@@ -83,6 +83,8 @@ def expected_charts(folder):
         charts.add("scores-on-the-way")
     if r.get("before", {}).get("text"):
         charts.add("scores")
+    if r.get("before", {}).get("tasks"):
+        charts.add("tasks")
     if "similarity" in r:
         charts |= {"similarity", "similarity-mean"}
     if r.get("routing"):

@@ -327,10 +327,12 @@ static void test_two_runs(void **state)
     (void)state;
     static const char other[] =
         "{\"languages\": [{\"name\": \"e<n\", \"group\": \"old\"}, {\"name\": \"hu\"}], \"experts\": [2, 2], \"glot\": \"9.8.6\", "
-        "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0}}}, \"after_train\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0625}}}}";
+        "\"before\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0}}, \"tasks\": {\"t<k\": {\"acc\": 0.25, \"acc_stderr\": 0.1}}}, "
+        "\"after_train\": {\"text\": {\"e<n\": {\"bits_per_byte\": 1.0625}}, \"tasks\": {\"t<k\": {\"acc\": 0.5, \"acc_stderr\": 0.1}}}}";
     static const char *const words[] = {
         "2 runs, 3 languages", "<td>1.1250<br><small class=\"bad\">+12.5 %</small></td>", "<td><b>1.0625</b><br><small class=\"bad\">+6.2 %",
         "<td><b>1.5000</b><br><small class=\"good\">−25.0 %</small></td><td class=\"soft\">–</td>", "data-chart=\"compare-scores\"",
+        "<td>t&lt;k</td><td class=\"soft\">–</td><td><b>50.0 %</b><br><small class=\"good\">+25.0</small></td>", "data-chart=\"compare-tasks\"",
         "data-chart=\"train-ce\"", "data-chart=\"review-lpr\"", "<td>train.lr</td><td>0.001</td><td>0.002</td>",
         "<td>gate.layers</td><td>–</td><td>[1, 2]</td>", "3 other keys have the same value",
         "<td>languages.el.valid</td><td>[../../data/el.gz]</td><td>[below, /elsewhere/el.gz]</td>", "</svg>a</th>", "</svg>b</th>", "<td>9.8.7</td><td>9.8.6</td>",

@@ -1,4 +1,4 @@
-/* test_report_tasks.c: the report's table of multiple choice. */
+/* test_report_tasks.c: the report's table and chart of multiple choice. */
 #include "job/report_parts.h"
 
 #include <setjmp.h>
@@ -13,7 +13,7 @@ static void expect(const char *results, const char *const *parts, size_t n)
 {
     json_t *o = json_loads(results, 0, NULL);
     glot_str out = {0};
-    glot_report_tasks(&out, o);
+    assert_int_equal(glot_report_tasks(&out, o, NULL), GLOT_OK);
     assert_false(out.failed);
     const char *at = out.data ? out.data : "";
     if (n == 0)
@@ -37,12 +37,20 @@ static void test_table(void **state)
                                   " \"after_train\": {\"tasks\": {\"a<b\": {\"acc\": 0.75, \"acc_norm\": "
                                   "0.625, \"acc_stderr\": 0.04, \"items\": 101}}}}";
     static const char *const parts[] = {"Multiple choice</h2>",
-                                        "a&lt;b</td><td>101</td>",
+                                        "a&lt;b</td><td class=\"wide\">101</td>",
                                         "50.0 % ± 5.0<br><small>25.0 %</small>",
                                         "75.0 % ± 4.0<br><small>62.5 %</small>",
-                                        "–</td></tr>",
-                                        "c</td><td>3</td><td>100.0 % ± 0.0",
-                                        "</table></div>"};
+                                        "</td></tr>",
+                                        "c</td><td class=\"wide\">3</td><td>100.0 % ± 0.0",
+                                        "–</span></td></tr>",
+                                        "</table></div>",
+                                        "<figure data-chart=\"tasks\">",
+                                        "a&lt;b",
+                                        "v0 interval",
+                                        "<title>50.0000</title>",
+                                        "v1 interval",
+                                        "<title>75.0000</title>",
+                                        "<title>100.0000</title>"};
     expect(results, parts, sizeof parts / sizeof parts[0]);
 }
 
