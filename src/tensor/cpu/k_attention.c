@@ -96,14 +96,14 @@ static void pack_rows(float *to, const glot_operand *from, const block *b, int64
 {
     for (int64_t t = 0; t < b->n_tiles; t++) {
         int64_t row = part_start(b->n, b->n_tiles, t), rows = part_start(b->n, b->n_tiles, t + 1) - row;
-        GLOT_KERNEL(pack_a_along)(to + row * d + t * GLOT_PACK_SLACK, from, row, rows, 0, d);
+        GLOT_KERNEL(pack_along)(to + row * d + t * GLOT_PACK_SLACK, rows, from, row, rows, 0, d);
     }
 }
 
 /* Keys first .. of one block of columns, [d, COLS]. */
 static void pack_turned(float *to, const glot_operand *from, int64_t n_keys, int64_t first, int64_t d)
 {
-    GLOT_KERNEL(pack_b_along)(to, from, first, least(COLS, n_keys - first), 0, d);
+    GLOT_KERNEL(pack_along)(to, COLS, from, first, least(COLS, n_keys - first), 0, d);
 }
 
 static float *flat_block(float *packed, int64_t panel, int64_t col, int64_t d)

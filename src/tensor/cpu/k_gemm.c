@@ -98,6 +98,16 @@ static void pack_across(const glot_strip *strips, int n, const product *p, const
         GLOT_KERNEL(pack_across)(strips, n, from, k, n_k);
 }
 
+/* The same of a side whose k lies along them: `width` rows, `step` floats from one step to the next. */
+static void pack_along(float *to, int64_t step, const product *p, const glot_operand *from, int64_t row,
+                       int64_t width, int64_t k, int64_t n_k)
+{
+    if (p->is_bf16)
+        GLOT_KERNEL(pack_pairs_along)(to, step, from, row, width, 2 * k, least(2 * n_k, p->length - 2 * k));
+    else
+        GLOT_KERNEL(pack_along)(to, step, from, row, width, k, n_k);
+}
+
 static int64_t tile_row(const slab *s, int64_t t)
 {
     return part_start(s->rows, s->n_tiles, t);
@@ -119,12 +129,7 @@ static void pack_a_across(const slab *s, int64_t panel, int64_t t, int64_t end, 
 static void pack_a_along(const slab *s, int64_t panel, int64_t t, int64_t k, int64_t n_k)
 {
     int64_t row = tile_row(s, t), rows = tile_row(s, t + 1) - row;
-    float *to = packed_tile(s, panel, t);
-    row += s->first_row;
-    if (s->p.is_bf16)
-        GLOT_KERNEL(pack_pairs_along)(to, rows, &s->p.a, row, rows, 2 * k, least(2 * n_k, s->p.length - 2 * k));
-    else
-        GLOT_KERNEL(pack_a_along)(to, &s->p.a, row, rows, k, n_k);
+    pack_along(packed_tile(s, panel, t), rows, &s->p, &s->p.a, s->first_row + row, rows, k, n_k);
 }
 
 /* Tiles that are packed together. */
@@ -148,15 +153,13 @@ static void pack_a(const slab *s, int64_t pack)
 static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64_t k, int64_t n_k)
 {
     glot_strip strips[GLOT_STRIPS];
-    if (p->is_b_across)
+    if (p->is_b_across) {
         pack_across(strips, glot_strips_of_b(strips, to, col, cols), p, &p->b, k, n_k);
-    else if (p->is_bf16)
-        for (int64_t j = 0; j < cols; j += 16)
-            GLOT_KERNEL(pack_pairs_along)(to + glot_tile_place(j), GLOT_TILE_COLS, &p->b, col + j,
-                                          least(16, cols - j), 2 * k, least(2 * n_k, p->length - 2 * k));
-    else
-        for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
-            GLOT_KERNEL(pack_b_along)(to + glot_tile_place(j), &p->b, col + j, least(GLOT_TILE_COLS, cols - j), k, n_k);
+        return;
+    }
+    for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
+        pack_along(to + glot_tile_place(j), GLOT_TILE_COLS, p, &p->b, col + j, least(GLOT_TILE_COLS, cols - j),
+                   k, n_k);
 }
 
 /* Whether c is not read before this panel's sums are stored. */

@@ -119,68 +119,36 @@ void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int6
         memcpy(c + r * c_step, tile + r * GLOT_TILE_COLS, (size_t)cols * sizeof *c);
 }
 
-void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
-                               int64_t n)
+/* VN_LANES rows at a time. Stores are VN_LANES wide whatever is left of the width: each is cut to size by the
+ * next one. */
+static inline __attribute__((always_inline)) void turn_rows(float *to, int64_t step, const glot_operand *from,
+                                                            int64_t row, int64_t width, int64_t first, int64_t n,
+                                                            glot_dtype dtype)
 {
-    /* Stores are 8 wide whatever `rows` is: each is cut to size by the next one. */
-    const void *low[8], *high[8];
-    glot_operand_rows(low, from, row, rows < 8 ? rows : 8);
-    bool is_wide = rows > 8;
-    if (is_wide)
-        glot_operand_rows(high, from, row + 8, rows - 8);
-    for (int64_t k = 0; k < n; k += 8) {
-        int64_t part = n - k < 8 ? n - k : 8;
-        v8 x[8], y[8];
-        v8_turn_as(x, GLOT_F32, low, first + k, part);
-        if (is_wide)
-            v8_turn_as(y, GLOT_F32, high, first + k, part);
-        for (int64_t i = 0; i < part; i++) {
-            v8_store(to, x[i]);
-            if (is_wide)
-                v8_store(to + 8, y[i]);
-            to += rows;
-        }
-    }
-}
-
-static inline __attribute__((always_inline)) void pack_turned(float *to, const glot_operand *from,
-                                                              int64_t row, int64_t cols, int64_t first,
-                                                              int64_t n, glot_dtype dtype)
-{
-    for (int64_t j = 0; j < cols; j += 8) {
-        const void *rows[8];
-        glot_operand_rows(rows, from, row + j, cols - j);
+    for (int64_t j = 0; j < width; j += VN_LANES) {
+        const void *rows[VN_LANES];
+        glot_operand_rows(rows, VN_LANES, from, row + j, width - j);
         float *out = to + j;
-        int64_t k = 0;
-        for (; k + 8 <= n; k += 8) {
-            v8 x[8];
-            v8_turn_as(x, dtype, rows, first + k, 8);
-            for (int i = 0; i < 8; i++)
-                v8_store(out + (k + i) * GLOT_TILE_COLS, x[i]);
-        }
-        if (k < n) {
-            v8 x[8];
-            v8_turn_as(x, dtype, rows, first + k, n - k);
-            for (int64_t i = 0; i < n - k; i++)
-                v8_store(out + (k + i) * GLOT_TILE_COLS, x[i]);
+        for (int64_t k = 0; k < n; k += VN_LANES) {
+            vn x[VN_LANES];
+            for (int i = 0; i < VN_LANES; i++)
+                x[i] = vn_load_as_n(dtype, rows[i], first + k, n - k);
+            vn_turn(x);
+            for (int64_t i = 0; i < VN_LANES && k + i < n; i++, out += step)
+                vn_store(out, x[i]);
         }
     }
 }
 
-void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row, int64_t cols, int64_t first,
-                               int64_t n)
+void GLOT_KERNEL(pack_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
+                             int64_t first, int64_t n)
 {
-    switch (from->dtype) {
-    case GLOT_F32:
-        pack_turned(to, from, row, cols, first, n, GLOT_F32);
-        break;
-    case GLOT_F16:
-        pack_turned(to, from, row, cols, first, n, GLOT_F16);
-        break;
-    default:
-        pack_turned(to, from, row, cols, first, n, GLOT_BF16);
-        break;
-    }
+    if (from->dtype == GLOT_F32)
+        turn_rows(to, step, from, row, width, first, n, GLOT_F32);
+    else if (from->dtype == GLOT_F16)
+        turn_rows(to, step, from, row, width, first, n, GLOT_F16);
+    else
+        turn_rows(to, step, from, row, width, first, n, GLOT_BF16);
 }
 
 static inline __attribute__((always_inline)) void walk_across(const glot_strip *strips, int n_strips,

@@ -88,21 +88,18 @@ static inline const void *glot_operand_row_ahead(const glot_operand *from, int64
     return glot_operand_row(from, row + GLOT_ROWS_AHEAD < end ? row + GLOT_ROWS_AHEAD : end - 1);
 }
 
-/* Eight rows, the last one again for those that do not exist: their lanes are never kept. */
-static inline void glot_operand_rows(const void *rows[8], const glot_operand *from, int64_t row, int64_t n)
+/* `lanes` rows, the last of the n there are again for those that do not exist: their lanes are never kept. */
+static inline void glot_operand_rows(const void **rows, int lanes, const glot_operand *from, int64_t row, int64_t n)
 {
-    for (int64_t i = 0; i < 8; i++)
+    for (int64_t i = 0; i < lanes; i++)
         rows[i] = glot_operand_row(from, row + (i < n ? i : n - 1));
 }
 
-/* to [n, rows] = elements first .. first + n of `rows` <= GLOT_TILE_ROWS rows (F32), turned. Writes at most
- * GLOT_PACK_SLACK floats more. */
-void GLOT_KERNEL(pack_a_along)(float *to, const glot_operand *from, int64_t row, int64_t rows, int64_t first,
-                               int64_t n);
-/* to [n, GLOT_TILE_COLS] = elements first .. first + n of `cols` <= GLOT_TILE_COLS rows, turned and
- * widened. */
-void GLOT_KERNEL(pack_b_along)(float *to, const glot_operand *from, int64_t row, int64_t cols, int64_t first,
-                               int64_t n);
+/* to [n, step] = elements first .. first + n of `width` <= step rows, turned and widened. What lies between the
+ * width and a multiple of VN_LANES is overwritten, at most GLOT_PACK_SLACK floats behind the last step. */
+void GLOT_KERNEL(pack_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
+                             int64_t first, int64_t n);
+
 /* Where column j of a packed b begins: whole tiles [GLOT_PANEL, GLOT_TILE_COLS] one behind the other. */
 static inline int64_t glot_tile_place(int64_t j)
 {
@@ -134,9 +131,7 @@ static inline int glot_strips_of_b(glot_strip strips[GLOT_STRIPS], float *to, in
 void GLOT_KERNEL(pack_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
                               int64_t n);
 
-/* Operands of a product in bf16, from any type. Along: to [(n + 1) / 2, step] pairs, elements first .. first + n
- * of `width` <= 16 rows, turned; at most GLOT_PACK_SLACK floats behind the last step are overwritten, and those
- * between the width and a multiple of 8. Across: as pack_across, two rows of the matrix to one of the strips.
+/* Both for products in bf16, from any type: pairs of elements along the rows, or of two rows to one of the strips.
  * Past an odd n there is a 0. */
 void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
                                    int64_t first, int64_t n);

@@ -1,8 +1,7 @@
 /* v8.h
  *
  * Eight floats as one value, for moving matrices about: loads with widening, and blocks of 8 x 8 turned in
- * registers. Eight is the width at which every x86 processor turns fastest (512-bit shuffles are no faster
- * than two of 256), so AVX-512 uses it as well.
+ * registers. What vn.h is made of where a register holds no more.
  */
 #ifndef GLOT_TENSOR_CPU_V8_H
 #define GLOT_TENSOR_CPU_V8_H
@@ -44,8 +43,7 @@ static inline v8 v8_fma(v8 a, v8 b, v8 c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
-/* a_i, b_i: elements 0-3 and 4-7 of rows i (low half) and i + 4 (high half); out[k] = element k of the 8
- * rows. */
+/* r_i: half of row i (low half) and of row i + 4 (high half); out[k] = its element k of all eight rows. */
 static inline void v8_turn_halves_(v8 out[4], v8 r0, v8 r1, v8 r2, v8 r3)
 {
     v8 low01 = _mm256_unpacklo_ps(r0, r1), high01 = _mm256_unpackhi_ps(r0, r1);
@@ -54,22 +52,6 @@ static inline void v8_turn_halves_(v8 out[4], v8 r0, v8 r1, v8 r2, v8 r3)
     out[1] = _mm256_shuffle_ps(low01, low23, 0xee);
     out[2] = _mm256_shuffle_ps(high01, high23, 0x44);
     out[3] = _mm256_shuffle_ps(high01, high23, 0xee);
-}
-
-static inline v8 v8_two_quads_(const float *low, const float *high)
-{
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
-}
-
-/* out[k] = element first + k of the 8 rows of floats, k < 8. */
-static inline void v8_turn_f32(v8 out[8], const float *const rows[8], int64_t first)
-{
-    for (int64_t k = 0; k < 8; k += 4) {
-        int64_t i = first + k;
-        v8_turn_halves_(out + k, v8_two_quads_(rows[0] + i, rows[4] + i),
-                        v8_two_quads_(rows[1] + i, rows[5] + i), v8_two_quads_(rows[2] + i, rows[6] + i),
-                        v8_two_quads_(rows[3] + i, rows[7] + i));
-    }
 }
 
 /* In place: x[i] lane k to x[k] lane i. */
@@ -131,12 +113,6 @@ static inline v8 v8_fma(v8 a, v8 b, v8 c)
         c.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);
     return c;
 }
-static inline void v8_turn_f32(v8 out[8], const float *const rows[8], int64_t first)
-{
-    for (int k = 0; k < 8; k++)
-        for (int i = 0; i < 8; i++)
-            out[k].x[i] = rows[i][first + k];
-}
 static inline void v8_turn(v8 x[8])
 {
     for (int k = 0; k < 8; k++)
@@ -169,22 +145,6 @@ static inline v8 v8_load_as_n(glot_dtype dtype, const void *row, int64_t first, 
     }
     memcpy(narrow, (const uint16_t *)row + first, (size_t)n * sizeof *narrow);
     return v8_load_as(dtype, narrow, 0);
-}
-
-/* out[k] = element first + k of the 8 rows, k < n <= 8. */
-static inline void v8_turn_as(v8 out[8], glot_dtype dtype, const void *const rows[8], int64_t first,
-                              int64_t n)
-{
-    if (dtype == GLOT_F32 && n >= 8) {
-        const float *floats[8];
-        for (int i = 0; i < 8; i++)
-            floats[i] = rows[i];
-        v8_turn_f32(out, floats, first);
-        return;
-    }
-    for (int i = 0; i < 8; i++)
-        out[i] = v8_load_as_n(dtype, rows[i], first, n);
-    v8_turn(out);
 }
 
 #endif
