@@ -3,6 +3,7 @@
 
     pip install torch transformers; tools/eval/golden_beams.py
 """
+import argparse
 import json
 import pathlib
 
@@ -14,6 +15,7 @@ LENGTH = 12
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # --help writes nothing
     model = LlamaForCausalLM.from_pretrained(ROOT / "tests/golden/eval/tasks", dtype=torch.float32)
     model.generation_config.eos_token_id = None
     rng = torch.Generator().manual_seed(3)

@@ -3,6 +3,7 @@
 
     pip install torch transformers accelerate lm-eval; tools/eval/golden_tasks.py
 """
+import argparse
 import gzip
 import json
 import pathlib
@@ -53,6 +54,7 @@ def write_expected(lm, name, items):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # --help writes nothing
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     tokenizer_json = gzip.decompress((ROOT / "tests/golden/tokenizer/gpt2.json.gz").read_bytes())

@@ -3,6 +3,7 @@
 
     pip install sacrebleu; tools/eval/golden_translation.py
 """
+import argparse
 import json
 import pathlib
 import random
@@ -56,6 +57,7 @@ def corpora():
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # --help writes nothing
     cases = []
     for name, hypotheses, references in corpora():
         cases.append({

@@ -16,6 +16,7 @@ table below says. Some config.json are written in the spelling of transformers 4
 A file NAME.gguf beside a folder holds the same model as llama.cpp's converter would write it. `quantised` is a model whose GGUF
 is the source: its blocks are widened by the gguf package and given to transformers, and model.safetensors is left out.
 """
+import argparse
 import copy
 import json
 import pathlib
@@ -228,6 +229,7 @@ def write_quantised(path):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # --help writes nothing
     torch.set_num_threads(1)
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for i, (name, (model_type, settings, dtype)) in enumerate(MODELS.items()):

@@ -32,6 +32,7 @@ Numbers: everything in float64 but the tables of the rotary embedding, which are
 runs, the script checks that no token is near a tie between the last expert it takes and the first it does not, or between the two classes of a
 language gate, and that every gate sends some tokens either way.
 """
+import argparse
 import json
 import math
 import pathlib
@@ -488,6 +489,7 @@ def write_tensors(case, which, tensors):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # --help writes nothing
     torch.set_num_threads(1)
     uniform, grown = [[0, 1, 1, 1]] * 3, [[0, 1, 1, 2, 2], [0, 1, 2], [0, 1]]
     models = {

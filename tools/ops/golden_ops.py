@@ -7,6 +7,7 @@
 adamw.txt: one block for each case. First a line with lr, beta1, beta2, eps, weight_decay, grad_scale, the number of
 elements and of steps; then the starting weights; then for each step a line each with g, w, m, v (g before scaling).
 """
+import argparse
 import pathlib
 
 import torch
@@ -40,6 +41,7 @@ def block(case, generator):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()  # --help writes nothing
     generator = torch.Generator().manual_seed(1)
     path = pathlib.Path(__file__).resolve().parents[2] / "tests/golden/ops/adamw.txt"
     path.parent.mkdir(parents=True, exist_ok=True)

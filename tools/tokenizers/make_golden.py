@@ -15,11 +15,11 @@
 
 The sentences the tokenizers are trained on were written for this file.
 """
+import argparse
 import gzip
 import hashlib
 import json
 import random
-import sys
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -336,8 +336,11 @@ def write_shared():
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", action="store_true", help="only the hashes of what ../shared holds")
+    args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    if sys.argv[1:] == ["--shared"]:
+    if args.shared:
         write_shared()
     else:
         TEXTS = some_texts()
