@@ -68,6 +68,8 @@ char *glot_path_tidy(const char *path);
 const char *glot_path_base(const char *path);   /* points into path; a slash at its end stays: "a/b/" -> "b/" */
 bool glot_path_exists(const char *path);
 bool glot_path_is_dir(const char *path);
+/* Whether a folder has NAME, which may have folders of its own in it. */
+bool glot_dir_has(const char *dir, const char *name);
 glot_status glot_dir_make(const char *path, glot_error *err);          /* with parents; existing is fine */
 glot_status glot_dir_sync(const char *path, glot_error *err);          /* fsync of the folder itself */
 /* A file or folder under another name on the same file system; a file of that name is replaced. Flushes nothing. */

@@ -116,6 +116,14 @@ bool glot_path_is_dir(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool glot_dir_has(const char *dir, const char *name)
+{
+    char *path = glot_path_join(dir, name);
+    bool has = path && glot_path_exists(path);
+    glot_free(path);
+    return has;
+}
+
 static glot_status make_one(const char *path, glot_error *err)
 {
     if (mkdir(path, 0777) == 0)

@@ -152,7 +152,7 @@ static glot_status put_opened_model(inspection *in, const glot_model *m, glot_er
         GLOT_TRY(put_tensors(in, m->safetensors, safetensors_at, glot_safetensors_count(m->safetensors), err));
     GLOT_TRY(glot_model_sha256(hex, m, false, err));
     inspect_put_text(in, "sha256", hex);
-    if (!inspect_has_file(in->path, "tokenizer.json"))
+    if (!glot_dir_has(in->path, "tokenizer.json"))
         return GLOT_OK;
     glot_tokenizer *t = NULL;
     GLOT_TRY(glot_tokenizer_open_model(&t, in->path, err));
@@ -274,17 +274,17 @@ static glot_status inspect_tokenizer(inspection *in, glot_error *err)
 
 static bool is_run(const char *path)
 {
-    return inspect_has_file(path, "recipe.yaml") && inspect_has_file(path, "state.json");
+    return glot_dir_has(path, "recipe.yaml") && glot_dir_has(path, "state.json");
 }
 
 static bool is_checkpoint(const char *path)
 {
-    return inspect_has_file(path, "manifest.json");
+    return glot_dir_has(path, "manifest.json");
 }
 
 static bool is_model_dir(const char *path)
 {
-    return inspect_has_file(path, "config.json");
+    return glot_dir_has(path, "config.json");
 }
 
 static bool begins_with(const char *path, size_t offset, const char *magic, size_t n)

@@ -15,7 +15,6 @@ typedef struct inspection {
 void inspect_put(inspection *in, const char *key, json_t *value);
 void inspect_put_int(inspection *in, const char *key, int64_t value);
 void inspect_put_text(inspection *in, const char *key, const char *value);
-bool inspect_has_file(const char *dir, const char *name);
 
 glot_status inspect_model_dir(inspection *in, glot_error *err);
 /* A run: what is done and what came of it; its checkpoints and its result are read to the last byte. `state`, the job's own record, is in the JSON

@@ -20,14 +20,6 @@ void inspect_put_text(inspection *in, const char *key, const char *value)
     inspect_put(in, key, json_string(value));
 }
 
-bool inspect_has_file(const char *dir, const char *name)
-{
-    char *path = glot_path_join(dir, name);
-    bool exists = path && glot_path_exists(path);
-    glot_free(path);
-    return exists;
-}
-
 /* Copies keys of a state that say something to a person, as they stand there; the whole of it is for programs. */
 static void put_state(inspection *in, const json_t *state, const char *const *keys)
 {
@@ -72,7 +64,7 @@ static glot_status put_checkpoints(inspection *in, const char *dir, char **names
         char *path = glot_path_join(dir, names[i]);
         if (!path)
             status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the path of a checkpoint");
-        else if (inspect_has_file(path, "manifest.json"))
+        else if (glot_dir_has(path, "manifest.json"))
             status = glot_checkpoint_verify(path, NULL, err);
         json_array_append_new(list, json_string(names[i]));
         glot_free(path);
@@ -99,7 +91,7 @@ static glot_status look_at_checkpoints(inspection *in, glot_error *err)
 /* Whether there is a result, and if so that it is whole: its hash. */
 static glot_status look_at_result(inspection *in, glot_error *err)
 {
-    bool has_result = inspect_has_file(in->path, "model/config.json");
+    bool has_result = glot_dir_has(in->path, "model/config.json");
     inspect_put(in, "has_result", json_boolean(has_result));
     if (!has_result)
         return GLOT_OK;

@@ -244,13 +244,24 @@ static glot_status read_config(glot_model_config *config, json_t **root, const c
     return status;
 }
 
+/* There is no config.json: what the directory most likely is. */
+static glot_status refuse_dir(const char *dir, glot_error *err)
+{
+    if (glot_dir_has(dir, "model/config.json"))
+        return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' is a run directory, expected a model: its result is '%s/model'", dir, dir);
+    return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' is no model directory: it has no config.json", dir);
+}
+
 static glot_status open_dir(glot_model **out, glot_backend *be, const char *dir, glot_error *err)
 {
     glot_model_config config = {0};
     glot_model *m = NULL;
     json_t *root = NULL;
     glot_status status;
-    GLOT_TRY_OUT(read_config(&config, &root, dir, err));
+    status = read_config(&config, &root, dir, err);
+    if (status == GLOT_NOT_FOUND)
+        status = refuse_dir(dir, err);
+    GLOT_TRY_OUT(status);
     GLOT_TRY_OUT(glot_model_create_empty(&m, be, &config, dir, err));
     m->base_config = json_incref(root);
     GLOT_TRY_OUT(glot_safetensors_open_dir(&m->safetensors, dir, err));

@@ -75,6 +75,8 @@ glot_status glot_chat_of_model(glot_chat_template *out, const char *model_path, 
     glot_status status;
     if (!jinja || !config)
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    else if (!glot_path_exists(jinja) && !glot_path_exists(config))
+        status = GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' has no chat template: neither chat_template.jinja nor tokenizer_config.json is there", model_path);
     else
         status = glot_path_exists(jinja) ? of_jinja_file(out, jinja, err) : of_config(out, config, err);
     glot_free(jinja);

@@ -283,7 +283,10 @@ static void test_missing_files(void **state)
     (void)state;
     assert_refused(glot_model_open(&m, backend, path_of(dir, "none"), &err), GLOT_NOT_FOUND,
                    "/none' does not exist, expected a model directory or a GGUF file");
-    assert_refused(glot_model_open(&m, backend, dir, &err), GLOT_NOT_FOUND, "/config.json'");
+    assert_refused(glot_model_open(&m, backend, dir, &err), GLOT_NOT_FOUND, "' is no model directory: it has no config.json");
+    assert_ok(glot_dir_make(path_of(dir, "model"), &err));
+    write_text(dir, "model/config.json", "{}");
+    assert_refused(glot_model_open(&m, backend, dir, &err), GLOT_NOT_FOUND, "' is a run directory, expected a model: its result is '");
     write_text(dir, "notes.txt", "not a model");
     assert_refused(glot_model_open(&m, backend, path_of(dir, "notes.txt"), &err), GLOT_BAD_FORMAT,
                    "/notes.txt' is neither a model directory nor a GGUF file");

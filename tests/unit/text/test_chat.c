@@ -103,7 +103,7 @@ static void of_a_directory(void **state)
     put("tokenizer_config.json", "{");
     expect_refused(test_dir, GLOT_BAD_FORMAT, "tokenizer_config.json' is not valid JSON");
     assert_int_equal(remove(in_dir("tokenizer_config.json")), 0);
-    expect_refused(test_dir, GLOT_NOT_FOUND, "tokenizer_config.json'");
+    expect_refused(test_dir, GLOT_NOT_FOUND, "' has no chat template: neither chat_template.jinja nor tokenizer_config.json is there");
 }
 
 static void append_text(glot_str *out, const char *text)
