@@ -227,7 +227,8 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     GLOT_TRY(plan_stage(&p.train, r, &shadow, GLOT_PHASE_TRAIN, train_ids, err));
     GLOT_TRY(plan_stage(&p.review, r, &shadow, GLOT_PHASE_REVIEW, review_ids, err));
     GLOT_TRY(measure_scoring(&p.score_bytes, r, &shadow, err));
-    p.peak_bytes = p.mapped_bytes + p.owned_bytes + working_bytes(&p, r) + OTHER_BYTES;
+    p.other_bytes = OTHER_BYTES;
+    p.peak_bytes = p.mapped_bytes + p.owned_bytes + working_bytes(&p, r) + p.other_bytes;
     p.available_bytes = glot_memory_limit(&p.available_name);
     GLOT_TRY(plan_disk(&p, r, model, err));
     if (measure_speed) {

@@ -34,7 +34,8 @@ typedef struct glot_plan {
     uint64_t merged_bytes;                /* weights that adapters are merged into after stage 1, which have been mapped until then */
     glot_plan_stage train, review;
     uint64_t score_bytes;                 /* memory of the scoring */
-    uint64_t peak_bytes;                  /* of memory: weights, and the most that stages, merging and scoring need at a time */
+    uint64_t other_bytes;                 /* of memory: code, tokenizer, text maps, buffers */
+    uint64_t peak_bytes;                  /* of memory: weights, the program, and the most that stages, merging and scoring need at a time */
     uint64_t available_bytes;             /* memory that this process may hold */
     const char *available_name;           /* what sets that: "this machine", "its control group", ... */
     uint64_t checkpoint_bytes, model_bytes, disk_bytes; /* disk_bytes: the most at any time */

@@ -66,6 +66,7 @@ void glot_plan_text(const glot_plan *p, glot_str *out)
     put_bytes(out, " mapped, gradients", s->memory.gradients);
     put_bytes(out, ", moments", s->memory.moments);
     put_bytes(out, ", activations", s->memory.workspace);
+    put_bytes(out, ", the program itself", p->other_bytes);
     put_bytes(out, "\ndisk       at most", p->disk_bytes);
     put_bytes(out, " of", p->disk_free_bytes);
     put_bytes(out, " free: a checkpoint", p->checkpoint_bytes);
@@ -96,12 +97,12 @@ static json_t *densities_json(const glot_plan *p)
 json_t *glot_plan_json(const glot_plan *p)
 {
     json_t *experts = p->is_layout_open ? json_null() : glot_json_ints(p->layout.n_experts, p->layout.n_layers);
-    return json_pack("{s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}",
+    return json_pack("{s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}",
                      "tokens_per_byte", densities_json(p), "base_parameters", (json_int_t)p->n_base, "parameters",
                      (json_int_t)p->n_parameters, "new_parameters", (json_int_t)p->n_new, "is_layout_open", p->is_layout_open,
                      "experts", experts, "train", stage_json(&p->train), "review", stage_json(&p->review), "scoring_bytes",
-                     (json_int_t)p->score_bytes, "mapped_bytes", (json_int_t)p->mapped_bytes, "owned_bytes", (json_int_t)p->owned_bytes, "peak_memory_bytes",
-                     (json_int_t)p->peak_bytes, "available_memory_bytes", (json_int_t)p->available_bytes, "checkpoint_bytes",
+                     (json_int_t)p->score_bytes, "mapped_bytes", (json_int_t)p->mapped_bytes, "owned_bytes", (json_int_t)p->owned_bytes, "other_bytes",
+                     (json_int_t)p->other_bytes, "peak_memory_bytes", (json_int_t)p->peak_bytes, "available_memory_bytes", (json_int_t)p->available_bytes, "checkpoint_bytes",
                      (json_int_t)p->checkpoint_bytes, "model_bytes", (json_int_t)p->model_bytes, "disk_bytes",
                      (json_int_t)p->disk_bytes, "disk_free_bytes", (json_int_t)p->disk_free_bytes, "flops_per_s", p->flops_per_s,
                      "seconds", p->seconds);

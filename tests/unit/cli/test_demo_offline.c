@@ -40,6 +40,23 @@ static void expect_nothing_again(void **state, const char *output)
     run_release(&run);
 }
 
+/* What the plan counts is all that its peak is made of. */
+static void test_plan_adds_up(void **state)
+{
+    static const char *const parts[] = {"mapped_bytes", "owned_bytes", "other_bytes"};
+    static const char *const stage_parts[] = {"gradient_bytes", "moment_bytes", "activation_bytes"};
+    glot_run text = run_glot(state, "plan", GLOT_SOURCE_DIR "/examples/demo-offline.yaml");
+    assert_non_null(strstr(text.out, "MiB, the program itself 60.0 MiB\n"));
+    run_release(&text);
+    json_t *plan = json_of(run_glot(state, "plan", GLOT_SOURCE_DIR "/examples/demo-offline.yaml", "--json"));
+    json_int_t sum = 0;
+    for (size_t i = 0; i < 3; i++)
+        sum += int_at(plan, parts[i]) + int_at(json_object_get(plan, "train"), stage_parts[i]);
+    json_int_t batch = int_at(plan, "peak_memory_bytes") - sum; /* the ids of a batch are not told */
+    assert_true(batch > 0 && batch < 1 << 20);
+    json_decref(plan);
+}
+
 static void test_demo_runs(void **state)
 {
     char output[600];
@@ -63,6 +80,6 @@ static void test_demo_runs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_base_hash), IN_FOLDER(test_demo_runs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_base_hash), IN_FOLDER(test_plan_adds_up), IN_FOLDER(test_demo_runs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
