@@ -12,6 +12,7 @@ enum { MAX_ROWS = 48, MAX_NAME = 40 };
 typedef struct stage_rows {
     glot_option rows[MAX_ROWS];
     char names[MAX_ROWS][MAX_NAME];
+    char defaults[MAX_ROWS][MAX_NAME]; /* as help tells them; the recipe's own code fills them in */
 } stage_rows;
 
 static const glot_option first_rows[] = {
@@ -77,6 +78,10 @@ static void make_rows(stage_rows *s, glot_key_section section)
             s->names[n][i] = key->name[i] == '_' ? '-' : key->name[i];
         glot_option row = {s->names[n], .kind = GLOT_OPTION_STRING, .value = key->choices ? key->choices : "VALUE", .help = key->help,
                            .group = "Training (keys of the recipe: docs/RECIPE.md)"};
+        if (key->initial) {
+            snprintf(s->defaults[n], MAX_NAME, "default %s", key->initial);
+            row.unit = s->defaults[n];
+        }
         add_row(s, &n, &row);
     }
     for (size_t i = 0; section == GLOT_SECTION_REVIEW && i < sizeof own_rows / sizeof own_rows[0]; i++)

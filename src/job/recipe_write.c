@@ -209,6 +209,8 @@ static void write_values_column(glot_str *out, const glot_recipe_key *k)
     glot_str_puts(out, names[k->type]);
     for (const char *p = k->choices; p && *p; p += strcspn(p, "|") + (p[strcspn(p, "|")] == '|'))
         glot_str_printf(out, "%s`%.*s`", p == k->choices ? "" : ", ", (int)strcspn(p, "|"), p);
+    if (k->type == GLOT_KEY_TRAINABLE)
+        glot_str_puts(out, ", `{lora: {rank: 16, alpha: 32}}`");
     if (has_range && k->max < 1e9)
         glot_str_printf(out, " %s %.15g to %.15g", k->is_open ? "above" : "from", k->min, k->max);
     else if (has_range)
@@ -248,7 +250,10 @@ glot_status glot_recipe_manual(glot_str *out, glot_error *err)
                        "parsing (a test checks that both agree). Relative paths start at the recipe's own "
                        "folder. `--set train.lr=1e-4`\n"
                        "overrides any key. What a run that has begun may change is said with the key; "
-                       "anything else needs `--fresh`.\n");
+                       "anything else needs `--fresh`.\n\n"
+                       "Whole recipes to begin with: the one in the [README](../README.md), `examples/demo.yaml` (with comments, "
+                       "`examples/layermoe.yaml`),\nand the methods that glot is compared with in "
+                       "[comparisons.md](comparisons.md). `glot plan RECIPE` says what one will need.\n");
     for (int s = 0; s < GLOT_N_SECTIONS; s++) {
         write_head(out, titles[s]);
         for (const glot_recipe_key *k = glot_recipe_keys; k->name; k++)
