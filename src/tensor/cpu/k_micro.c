@@ -1,4 +1,4 @@
-/* k_micro.c: the register tile and the packing of its operands (micro.h).
+/* k_micro.c: the register tile (micro.h).
  *
  * The tile is one body for every instruction set and number of rows. Its accumulators are named variables
  * made by the ROWS_n lists below, not an array, so that they stay in registers with any compiler: 12 of
@@ -117,63 +117,4 @@ void GLOT_KERNEL(micro_edge)(glot_micro *micro, int64_t rows, int64_t cols, int6
     micro(k, a, a_step, b, tile, GLOT_TILE_COLS, mode);
     for (int64_t r = 0; r < rows; r++)
         memcpy(c + r * c_step, tile + r * GLOT_TILE_COLS, (size_t)cols * sizeof *c);
-}
-
-/* VN_LANES rows at a time. Stores are VN_LANES wide whatever is left of the width: each is cut to size by the
- * next one. */
-static inline __attribute__((always_inline)) void turn_rows(float *to, int64_t step, const glot_operand *from,
-                                                            int64_t row, int64_t width, int64_t first, int64_t n,
-                                                            glot_dtype dtype)
-{
-    for (int64_t j = 0; j < width; j += VN_LANES) {
-        const void *rows[VN_LANES];
-        glot_operand_rows(rows, VN_LANES, from, row + j, width - j);
-        float *out = to + j;
-        for (int64_t k = 0; k < n; k += VN_LANES) {
-            vn x[VN_LANES];
-            for (int i = 0; i < VN_LANES; i++)
-                x[i] = vn_load_as_n(dtype, rows[i], first + k, n - k);
-            vn_turn(x);
-            for (int64_t i = 0; i < VN_LANES && k + i < n; i++, out += step)
-                vn_store(out, x[i]);
-        }
-    }
-}
-
-void GLOT_KERNEL(pack_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
-                             int64_t first, int64_t n)
-{
-    if (from->dtype == GLOT_F32)
-        turn_rows(to, step, from, row, width, first, n, GLOT_F32);
-    else if (from->dtype == GLOT_F16)
-        turn_rows(to, step, from, row, width, first, n, GLOT_F16);
-    else
-        turn_rows(to, step, from, row, width, first, n, GLOT_BF16);
-}
-
-static inline __attribute__((always_inline)) void walk_across(const glot_strip *strips, int n_strips,
-                                                              const glot_operand *from, int64_t row, int64_t n,
-                                                              glot_dtype dtype)
-{
-    for (int64_t k = 0; k < n; k++) {
-        const void *x = glot_operand_row(from, row + k);
-        const char *ahead = glot_operand_row_ahead(from, row + k, row + n);
-        for (int i = 0; i < n_strips; i++) {
-            const glot_strip *s = &strips[i];
-            __builtin_prefetch(ahead + (size_t)s->first * glot_operand_bytes(from));
-            v16_store(s->to + k * s->step, s->n < 16 ? v16_load_as_n(dtype, x, s->first, s->n)
-                                                     : v16_load_as(dtype, x, s->first));
-        }
-    }
-}
-
-void GLOT_KERNEL(pack_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
-                              int64_t n)
-{
-    if (from->dtype == GLOT_F32)
-        walk_across(strips, n_strips, from, row, n, GLOT_F32);
-    else if (from->dtype == GLOT_F16)
-        walk_across(strips, n_strips, from, row, n, GLOT_F16);
-    else
-        walk_across(strips, n_strips, from, row, n, GLOT_BF16);
 }
