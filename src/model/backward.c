@@ -6,6 +6,7 @@
  *     d_stream is the gradient of the residual stream: each block adds what its branch contributes.
  */
 #include "model/model.h"
+#include "model/params.h"
 #include "model/view.h"
 
 #include <math.h>
@@ -87,7 +88,7 @@ static void count_allowed(int32_t *n_allowed, const glot_model_config *c, int64_
 }
 
 static void ffn_backward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a,
-                         const glot_loss_settings *settings, bool is_input_needed)
+                         const glot_loss_settings *settings, bool is_input_needed, bool is_added)
 {
     const glot_layer *layer = &m->layers[l];
     int32_t n_allowed[GLOT_MAX_GROUPS];
@@ -109,7 +110,7 @@ static void ffn_backward(const glot_model *m, glot_workspace *ws, int64_t l, con
     bool is_dx_needed = is_input_needed || trains(layer->ffn_norm);
     glot_tensor d_stream = glot_view_rows(&ws->d_stream, ws), d_branch = glot_view_rows(&ws->d_branch, ws);
     glot_moe_backward(ws->be, &d_branch, &d_stream, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, &paths.paths, &losses,
-                      is_dx_needed);
+                      is_dx_needed, is_added);
     if (is_dx_needed)
         glot_op_rms_norm_backward(ws->be, &d_stream, grad_of(layer->ffn_norm), &d_branch, &a->middle,
                                   &layer->ffn_norm->weight, m->config.rms_norm_eps, true);
@@ -167,11 +168,13 @@ static void attention_backward(const glot_model *m, glot_workspace *ws, int64_t 
                                   &layer->attn_norm->weight, c->rms_norm_eps, true);
 }
 
-void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings)
+void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings, bool is_added)
 {
     GLOT_ASSERT(ws->mode != GLOT_WORKSPACE_INFER);
     int64_t lowest = lowest_trained_layer(m);
     ws->be->zero(ws->be, &ws->losses);
+    if (!is_added)
+        glot_params_zero_sums(m);
     head_backward(m, ws, settings->ce_scale);
     for (int64_t l = m->config.n_layers - 1; l >= 0 && l >= lowest; l--) {
         glot_acts_view a = glot_view_acts(ws, l);
@@ -179,7 +182,7 @@ void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_los
         if (!is_forward_there)
             glot_model_recompute(m, ws, l);
         bool is_lower_needed = l > lowest, is_attention_needed = is_lower_needed || attention_trains(&m->layers[l]);
-        ffn_backward(m, ws, l, &a, settings, is_attention_needed);
+        ffn_backward(m, ws, l, &a, settings, is_attention_needed, is_added);
         if (is_attention_needed)
             attention_backward(m, ws, l, &a, is_lower_needed);
     }

@@ -87,9 +87,9 @@ char *glot_param_name(const glot_model_config *c, glot_role role, int layer, int
 glot_tensor glot_param_shape(const glot_model_config *c, glot_role role, int layer);
 
 /* Every trainable parameter gets a weight of be->real of its own (converted if it was mapped or 16 bit) and a
- * gradient; frozen ones have none. */
+ * gradient, zero; frozen ones have none. */
 glot_status glot_model_allocate_grads(glot_model *m, glot_error *err);
-void glot_model_zero_grads(glot_model *m);
+void glot_model_zero_grads(const glot_model *m);
 /* Every parameter that trains, adapters behind the table's, into `out` (unless NULL); gives their number. */
 size_t glot_model_trained(const glot_model *m, glot_param **out);
 /* Bytes of their gradients. */
@@ -273,9 +273,9 @@ typedef struct glot_loss_settings {
     bool is_lpr_original_only; /* lpr_groups: original */
     double gate_scale;      /* coef / (tokens of the step * gated layers); 0: off */
 } glot_loss_settings;
-/* After forward (not in mode INFER): loss values into ws->losses (CE, LPR, GATE as sums over tokens, BALANCE as sum over
- * layers), gradients += into every trainable parameter. Nothing is propagated below the first layer that
- * trains. */
-void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings);
+/* After forward (not in mode INFER), whose activations it uses up: loss values into ws->losses (CE, LPR, GATE as sums over
+ * tokens, BALANCE as sum over layers); the gradients of every trainable parameter = (or, is_added, +=) the batch's. Nothing
+ * is propagated below the first layer that trains. */
+void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings, bool is_added);
 
 #endif

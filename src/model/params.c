@@ -456,11 +456,25 @@ glot_status glot_model_store_as(glot_model *m, glot_dtype dtype, glot_error *err
     return GLOT_OK;
 }
 
-void glot_model_zero_grads(glot_model *m)
+/* All, or those alone that are sums from the start (glot_params_zero_sums). */
+static void zero_grads(const glot_model *m, bool is_sums_alone)
 {
-    for (size_t i = 0; i < n_all(m); i++)
-        if (param_at(m, i)->grad.addr)
-            m->be->zero(m->be, &param_at(m, i)->grad);
+    for (size_t i = 0; i < n_all(m); i++) {
+        const glot_param *p = param_at(m, i);
+        bool is_set = is_sums_alone && p->expert >= 0 && m->config.n_experts[p->layer] > 1;
+        if (p->grad.addr && !is_set)
+            m->be->zero(m->be, &p->grad);
+    }
+}
+
+void glot_model_zero_grads(const glot_model *m)
+{
+    zero_grads(m, false);
+}
+
+void glot_params_zero_sums(const glot_model *m)
+{
+    zero_grads(m, true);
 }
 
 size_t glot_model_trained(const glot_model *m, glot_param **out)

@@ -26,6 +26,8 @@ glot_status glot_param_place(glot_model *m, glot_param *p, glot_error *err);
 /* Makes a weight the model's own and of this type: converted where it was mapped or of another one. A weight that changes is be->real. */
 glot_status glot_param_own(glot_model *m, glot_param *p, glot_dtype dtype, glot_error *err);
 void glot_param_free(glot_model *m, glot_param *p); /* NULL is allowed */
+/* Zeroes every gradient that a backward pass adds to: all but those of several experts, which its first products set. */
+void glot_params_zero_sums(const glot_model *m);
 
 /* Takes a parameter out of the table and frees it; glot_model_link must follow. */
 void glot_model_remove_param(glot_model *m, glot_param *p);

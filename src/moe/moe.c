@@ -94,15 +94,13 @@ static void ffn_backward(glot_backend *be, const glot_tensor *dx, const glot_ten
     bool is_trained = layers.gate.d_weight || layers.gate.lora;
     if (!is_trained && !is_dx_needed)
         return;
-    glot_tensor d_gate = glot_tensor_prefix_2d(&scratch->d_gate, v->n_rows, glot_tensor_cols(&v->gate));
-    glot_tensor d_up = glot_tensor_prefix_2d(&scratch->d_up, v->n_rows, glot_tensor_cols(&v->gate));
-    const glot_tensor *d_input = is_dx_needed ? dx : NULL;
+    const glot_tensor *d_input = is_dx_needed ? dx : NULL, *d_gate = &v->gate, *d_up = &v->up;
     if (is_trained)
         glot_op_swiglu(be, &v->hidden, &v->gate, &v->up);
     glot_linear_backward(be, &v->hidden, dy, &v->hidden, &layers.down, &scratch->lora, false);
-    glot_op_swiglu_backward(be, &d_gate, &d_up, &v->hidden, &v->gate, &v->up);
-    glot_linear_backward(be, d_input, &d_gate, x, &layers.gate, &scratch->lora, false);
-    glot_linear_backward(be, d_input, &d_up, x, &layers.up, &scratch->lora, true);
+    glot_op_swiglu_backward(be, d_gate, d_up, NULL, &v->hidden, &v->gate, &v->up);
+    glot_linear_backward(be, d_input, d_gate, x, &layers.gate, &scratch->lora, false);
+    glot_linear_backward(be, d_input, d_up, x, &layers.up, &scratch->lora, true);
 }
 
 /* ---- several experts ---- */
@@ -178,28 +176,25 @@ static bool any_trained(const glot_moe_weights *w)
     return false;
 }
 
-/* d_rows [R, h] -> the experts' weight gradients and, where something trains below, dx. */
+/* d_rows [R, h] -> the experts' weight gradients and, where something trains below, dx. The gradients of gate and up
+ * take their places, and hidden, which is not kept for every layer, is made again in that of its own gradient. */
 static void experts_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_rows, const glot_tensor *x,
-                             const glot_moe_weights *w, layer_view *v, glot_moe_scratch *scratch, bool is_dx_needed)
+                             const glot_moe_weights *w, layer_view *v, bool is_dx_needed, bool is_added)
 {
+    const glot_tensor *d_gate = &v->gate, *d_up = &v->up, *d_hidden = &v->hidden;
     bool is_trained = any_trained(w);
     if (!is_trained && !is_dx_needed)
         return;
-    glot_tensor d_gate = glot_tensor_prefix_2d(&scratch->d_gate, v->n_rows, glot_tensor_cols(&v->gate));
-    glot_tensor d_up = glot_tensor_prefix_2d(&scratch->d_up, v->n_rows, glot_tensor_cols(&v->gate));
-    if (is_trained) { /* silu(gate) * up is made again rather than kept for every layer */
-        glot_op_swiglu(be, &v->hidden, &v->gate, &v->up);
-        glot_op_grouped_linear_backward_weight(be, w->d_down_proj, d_rows, &v->hidden, &v->plan, false);
-    }
-    glot_op_grouped_linear_backward_input(be, &v->hidden, d_rows, w->down_proj, &v->plan, false);
-    glot_op_swiglu_backward(be, &d_gate, &d_up, &v->hidden, &v->gate, &v->up);
+    glot_op_grouped_linear_backward_input(be, d_hidden, d_rows, w->down_proj, &v->plan, false);
+    glot_op_swiglu_backward(be, d_gate, d_up, is_trained ? &v->hidden : NULL, d_hidden, &v->gate, &v->up);
     if (is_trained) {
-        glot_op_grouped_linear_backward_weight(be, w->d_gate_proj, &d_gate, x, &v->plan, true);
-        glot_op_grouped_linear_backward_weight(be, w->d_up_proj, &d_up, x, &v->plan, true);
+        glot_op_grouped_linear_backward_weight(be, w->d_down_proj, d_rows, &v->hidden, &v->plan, false, is_added);
+        glot_op_grouped_linear_backward_weight(be, w->d_gate_proj, d_gate, x, &v->plan, true, is_added);
+        glot_op_grouped_linear_backward_weight(be, w->d_up_proj, d_up, x, &v->plan, true, is_added);
     }
     if (is_dx_needed) { /* d_rows has been used up: it takes the rows of dx */
-        glot_op_grouped_linear_backward_input(be, d_rows, &d_gate, w->gate_proj, &v->plan, false);
-        glot_op_grouped_linear_backward_input(be, d_rows, &d_up, w->up_proj, &v->plan, true);
+        glot_op_grouped_linear_backward_input(be, d_rows, d_gate, w->gate_proj, &v->plan, false);
+        glot_op_grouped_linear_backward_input(be, d_rows, d_up, w->up_proj, &v->plan, true);
         glot_op_moe_scatter(be, dx, d_rows, &v->plan, false);
     }
 }
@@ -216,7 +211,7 @@ static void router_losses(glot_backend *be, const glot_tensor *d_logits, layer_v
 
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
-                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed)
+                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed, bool is_added)
 {
     layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
     if (w->n_experts == 1) {
@@ -229,7 +224,7 @@ void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tenso
     glot_tensor d_logits = glot_tensor_prefix_2d(&scratch->d_router_logits, v.n_tokens, w->n_experts);
 
     glot_op_moe_combine_backward(be, &d_rows, &d_weights, dy, &v.rows, &v.weights, &v.plan);
-    experts_backward(be, dx, &d_rows, x, w, &v, scratch, is_dx_needed);
+    experts_backward(be, dx, &d_rows, x, w, &v, is_dx_needed, is_added);
 
     glot_op_router_topk_backward(be, &d_logits, &d_weights, &v.weights, &v.ids);
     if (losses)

@@ -47,7 +47,6 @@ typedef struct glot_moe_acts {
 typedef struct glot_moe_scratch {
     glot_tensor hidden;            /* [R, f] */
     glot_tensor d_rows;            /* [R, h] */
-    glot_tensor d_gate, d_up;      /* [R, f] */
     glot_tensor d_router_logits;   /* [T, E of the largest layer] */
     glot_tensor d_combine_weights; /* [T, K] */
     glot_tensor gate_input;        /* [T, h] what a language gate looks at; these three only where there is one */
@@ -99,11 +98,12 @@ void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor 
 void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, glot_moe_acts *acts,
                         glot_moe_scratch *scratch);
 
-/* dx [T, h] = gradient of x; weight gradients += . `is_dx_needed` false: nothing trains below, dx is not
- * written. losses may be NULL. `paths` as the forward pass had it, documents without slots. */
+/* dx [T, h] = gradient of x; `is_dx_needed` false: nothing trains below, dx is not written. Weight gradients +=, but
+ * those of several experts = unless is_added. gate and up of acts are used up. losses may be NULL. `paths` as the
+ * forward pass had it, documents without slots. */
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
-                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed);
+                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed, bool is_added);
 
 /* The language gate of a layer that has one, with paths that ask it (gate.c): is_original U8 [T] says which tokens
  * take the original expert alone. backward: the loss, the gate's gradient += and, with dx, the input's +=. */

@@ -61,8 +61,6 @@ void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n
     if (has_gate)
         scratch->d_language_logits = taken(pool, glot_tensor_2d(real, n_tokens, 2));
     scratch->d_rows = taken(pool, glot_tensor_2d(real, n_rows, hidden));
-    scratch->d_gate = taken(pool, glot_tensor_2d(real, n_rows, ffn));
-    scratch->d_up = taken(pool, glot_tensor_2d(real, n_rows, ffn));
     scratch->d_router_logits = taken(pool, glot_tensor_2d(real, n_tokens, max_experts));
     scratch->d_combine_weights = taken(pool, glot_tensor_2d(real, n_tokens, max_top_k));
 }

@@ -249,12 +249,15 @@ static void run_swiglu(bench *b, const run_size *s)
 
 static void run_swiglu_backward(bench *b, const run_size *s)
 {
-    glot_tensor gate = make_normal(b, real_2d(b, s->T, s->n), 3), up = make_normal(b, gate, 1);
+    bool is_in_place = s->variant == 3;
+    glot_tensor gate = make_output_normal(b, real_2d(b, s->T, s->n)), up = make_output_normal(b, gate);
     glot_tensor d_out = make_output_normal(b, gate);
-    glot_tensor d_gate = s->variant == 1 ? d_out : make_output(b, gate);
-    glot_tensor d_up = s->variant == 2 ? d_out : make_output(b, gate);
+    glot_tensor d_gate = is_in_place ? gate : s->variant == 1 ? d_out : make_output(b, gate);
+    glot_tensor d_up = is_in_place ? up : s->variant == 2 ? d_out : make_output(b, gate);
+    glot_tensor out = is_in_place ? d_out : make_output(b, gate);
     EACH_PART(p, s, s->T)
-    glot_op_swiglu_backward(b->be, AT(p, d_gate), AT(p, d_up), AT(p, d_out), AT(p, gate), AT(p, up));
+    glot_op_swiglu_backward(b->be, AT(p, d_gate), AT(p, d_up), s->variant == 2 ? NULL : AT(p, out), AT(p, d_out),
+                            AT(p, gate), AT(p, up));
 }
 
 static void run_router_topk(bench *b, const run_size *s)
@@ -422,7 +425,7 @@ static void run_grouped_linear_backward_weight(bench *b, const run_size *s)
     glot_tensor dy = make_normal(b, real_2d(b, s->T * s->K, s->n), 1);
     glot_tensor x = make_normal(b, real_2d(b, s->T * (flag(s, 0) ? 1 : s->K), s->k), 1);
     glot_op_dispatch(b->be, &plan, &ids);
-    glot_op_grouped_linear_backward_weight(b->be, dw.p, &dy, &x, &plan, flag(s, 0));
+    glot_op_grouped_linear_backward_weight(b->be, dw.p, &dy, &x, &plan, flag(s, 0), !flag(s, 1));
 }
 
 /* What combining works on: a plan, and the tokens of a part of it. */

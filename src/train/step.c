@@ -3,8 +3,7 @@
  * The story of one optimizer step:
  *
  *     draw     the step's blocks of text; count what the losses are divided by (target tokens, old tokens)
- *     zero     gradients
- *     each micro-batch:  load rows, forward, backward: gradients add up
+ *     each micro-batch:  load rows, forward, backward: the first sets the gradients, the others add to them
  *     norm     the L2 norm over all trained tensors; not finite: the step is refused, weights untouched
  *     update   clip and AdamW, every trained tensor
  *
@@ -109,7 +108,8 @@ static glot_status refuse_loss(const glot_trainer *t, int64_t first, int64_t n, 
     return status;
 }
 
-static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, step_losses *sums, glot_error *err)
+/* Adds to the gradients where *is_added, else sets them; an empty one leaves them alone. */
+static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, step_losses *sums, bool *is_added, glot_error *err)
 {
     glot_batch batch;
     double losses[GLOT_N_LOSSES];
@@ -120,7 +120,8 @@ static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, st
     glot_loss_settings settings = loss_settings(t, batch.n_tokens);
     GLOT_TRY(glot_workspace_load(t->ws, &batch, err));
     glot_model_forward(t->model, t->ws, NULL);
-    glot_model_backward(t->model, t->ws, &settings);
+    glot_model_backward(t->model, t->ws, &settings, *is_added);
+    *is_added = true;
     t->ws->be->download(t->ws->be, losses, &t->ws->losses);
     GLOT_TRY(t->ws->be->check(t->ws->be, err));
     for (int i = 0; i < GLOT_N_LOSSES; i++)
@@ -138,11 +139,13 @@ static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, st
 static glot_status accumulate(glot_trainer *t, step_losses *sums, glot_error *err)
 {
     const glot_train_settings *s = &t->settings;
-    glot_model_zero_grads(t->model);
+    bool is_added = false;
     for (int64_t first = 0; first < s->batch; first += s->micro_batch) {
         int64_t n = s->batch - first < s->micro_batch ? s->batch - first : s->micro_batch;
-        GLOT_TRY(run_micro_batch(t, first, n, sums, err));
+        GLOT_TRY(run_micro_batch(t, first, n, sums, &is_added, err));
     }
+    if (!is_added)
+        glot_model_zero_grads(t->model);
     return GLOT_OK;
 }
 

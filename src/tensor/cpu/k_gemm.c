@@ -529,7 +529,7 @@ static product expert_backward_weight(const void *context, int e)
                      .n = k,
                      .k = rows,
                      .c = floats(op->w[e]),
-                     .is_added = true};
+                     .is_added = op->is_added};
 }
 
 void GLOT_KERNEL(grouped_linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
@@ -551,9 +551,10 @@ void GLOT_KERNEL(grouped_linear_backward_input)(glot_backend *be, const glot_ten
 
 void GLOT_KERNEL(grouped_linear_backward_weight)(glot_backend *be, const glot_tensor *const *dw,
                                                  const glot_tensor *dy, const glot_tensor *x,
-                                                 const glot_dispatch *plan, bool is_gathered)
+                                                 const glot_dispatch *plan, bool is_gathered, bool is_added)
 {
-    grouped op = {.dy = dy, .x = x, .w = dw, .plan = plan, .is_gathered = is_gathered};
+    grouped op = {
+        .dy = dy, .x = x, .w = dw, .plan = plan, .is_gathered = is_gathered, .is_added = is_added};
     GLOT_ASSERT(dy->dtype == GLOT_F32 && x->dtype == GLOT_F32);
     run(be, &(gemm){.n_groups = plan->n_experts, .group = expert_backward_weight, .op = &op});
 }

@@ -233,37 +233,47 @@ void GLOT_KERNEL(swiglu)(glot_backend *be, const glot_tensor *out, const glot_te
         swiglu_block(y + block, gates + block, ups + block, row_min(ROW_BLOCK, n - block));
 }
 
+/* The arrays of swiglu_backward at one place; y may be NULL. */
+typedef struct swiglu_arrays {
+    float *d_gate, *d_up, *y;
+    const float *dy, *gate, *up;
+} swiglu_arrays;
+
 /* silu'(g) = s (1 + g (1 - s)), s = sigmoid(g). */
-static inline void swiglu_backward_step(float *d_gate, float *d_up, const float *d_out, const float *gate,
-                                        const float *up, int64_t left)
+static inline void swiglu_backward_step(const swiglu_arrays *a, int64_t i, int64_t left)
 {
-    v16 one = v16_set1(1.0f), d = row_load(d_out, left), g = row_load(gate, left), s = sigmoid(g);
+    v16 one = v16_set1(1.0f), d = row_load(a->dy + i, left), g = row_load(a->gate + i, left);
+    v16 u = row_load(a->up + i, left), s = sigmoid(g), silu = v16_mul(g, s);
     v16 slope = v16_mul(s, v16_fma(g, v16_sub(one, s), one));
-    v16 through_gate = v16_mul(v16_mul(d, row_load(up, left)), slope);
-    row_store(d_up, v16_mul(d, v16_mul(g, s)), left);
-    row_store(d_gate, through_gate, left);
+    row_store(a->d_gate + i, v16_mul(v16_mul(d, u), slope), left);
+    row_store(a->d_up + i, v16_mul(d, silu), left);
+    if (a->y)
+        row_store(a->y + i, v16_mul(silu, u), left);
 }
 
-ROW_FLAT static void swiglu_backward_block(float *d_gate, float *d_up, const float *d_out, const float *gate,
-                                           const float *up, int64_t n)
+ROW_FLAT static void swiglu_backward_block(const swiglu_arrays *a, int64_t i, int64_t end)
 {
-    int64_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        swiglu_backward_step(d_gate + i, d_up + i, d_out + i, gate + i, up + i, 16);
-    if (i < n)
-        swiglu_backward_step(d_gate + i, d_up + i, d_out + i, gate + i, up + i, n - i);
+    for (; i + 16 <= end; i += 16)
+        swiglu_backward_step(a, i, 16);
+    if (i < end)
+        swiglu_backward_step(a, i, end - i);
 }
 
 void GLOT_KERNEL(swiglu_backward)(glot_backend *be, const glot_tensor *d_gate, const glot_tensor *d_up,
-                                  const glot_tensor *d_out, const glot_tensor *gate, const glot_tensor *up)
+                                  const glot_tensor *out, const glot_tensor *d_out, const glot_tensor *gate,
+                                  const glot_tensor *up)
 {
     int64_t n = glot_tensor_elements(d_out);
-    const float *dy = row_floats(d_out), *gates = row_floats(gate), *ups = row_floats(up);
-    float *d_gates = row_floats(d_gate), *d_ups = row_floats(d_up);
+    swiglu_arrays a = {.d_gate = row_floats(d_gate),
+                       .d_up = row_floats(d_up),
+                       .y = out ? row_floats(out) : NULL,
+                       .dy = row_floats(d_out),
+                       .gate = row_floats(gate),
+                       .up = row_floats(up)};
     GLOT_ASSERT(glot_tensor_elements(d_gate) == n && glot_tensor_elements(d_up) == n &&
-                glot_tensor_elements(gate) == n && glot_tensor_elements(up) == n);
+                glot_tensor_elements(gate) == n && glot_tensor_elements(up) == n &&
+                (!out || glot_tensor_elements(out) == n));
 #pragma omp parallel for num_threads(glot_cpu_team(be, n)) schedule(static)
     for (int64_t block = 0; block < n; block += ROW_BLOCK)
-        swiglu_backward_block(d_gates + block, d_ups + block, dy + block, gates + block, ups + block,
-                              row_min(ROW_BLOCK, n - block));
+        swiglu_backward_block(&a, block, block + row_min(ROW_BLOCK, n - block));
 }

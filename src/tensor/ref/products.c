@@ -89,7 +89,7 @@ static real rows_dot(const glot_backend *be, real start, const glot_tensor *dy, 
 
 void REF_NAME(grouped_linear_backward_weight)(glot_backend *be, const glot_tensor *const *dw,
                                               const glot_tensor *dy, const glot_tensor *x,
-                                              const glot_dispatch *plan, bool is_gathered)
+                                              const glot_dispatch *plan, bool is_gathered, bool is_added)
 {
     const int32_t *offsets = ints(&plan->expert_offsets);
     for (int e = 0; e < plan->n_experts; e++) {
@@ -99,7 +99,7 @@ void REF_NAME(grouped_linear_backward_weight)(glot_backend *be, const glot_tenso
         for (int64_t j = 0; j < n; j++)
             for (int64_t i = 0; i < k; i++) {
                 real *out = reals(dw[e]) + j * k + i;
-                *out = rows_dot(be, *out, dy, j, x, i, n, k, plan, offsets[e], offsets[e + 1], is_gathered);
+                *out = rows_dot(be, is_added ? *out : 0, dy, j, x, i, n, k, plan, offsets[e], offsets[e + 1], is_gathered);
             }
     }
 }

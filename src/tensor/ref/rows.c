@@ -169,15 +169,18 @@ void REF_NAME(swiglu)(glot_backend *be, const glot_tensor *out, const glot_tenso
 
 /* silu'(g) = s (1 + g (1 - s)), s = sigmoid(g). */
 void REF_NAME(swiglu_backward)(glot_backend *be, const glot_tensor *d_gate, const glot_tensor *d_up,
-                               const glot_tensor *d_out, const glot_tensor *gate, const glot_tensor *up)
+                               const glot_tensor *out, const glot_tensor *d_out, const glot_tensor *gate,
+                               const glot_tensor *up)
 {
     (void)be;
     int64_t n = glot_tensor_elements(d_out);
     GLOT_ASSERT(glot_tensor_elements(d_gate) == n && glot_tensor_elements(d_up) == n &&
                 glot_tensor_elements(gate) == n && glot_tensor_elements(up) == n);
     for (int64_t i = 0; i < n; i++) {
-        real dy = reals(d_out)[i], g = reals(gate)[i], s = sigmoid(g), slope = s * real_fma(g, 1 - s, 1);
+        real dy = reals(d_out)[i], g = reals(gate)[i], u = reals(up)[i], s = sigmoid(g);
         reals(d_up)[i] = dy * (g * s);
-        reals(d_gate)[i] = dy * reals(up)[i] * slope;
+        reals(d_gate)[i] = dy * u * (s * real_fma(g, 1 - s, 1));
+        if (out)
+            reals(out)[i] = g * s * u;
     }
 }

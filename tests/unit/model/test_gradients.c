@@ -108,9 +108,8 @@ static double run(fixture *f)
         b.documents = block;
     }
     assert_int_equal(glot_workspace_load(f->ws, &b, &err), GLOT_OK);
-    glot_model_zero_grads(f->m);
     glot_model_forward(f->m, f->ws, NULL);
-    glot_model_backward(f->m, f->ws, &f->settings);
+    glot_model_backward(f->m, f->ws, &f->settings, false);
     f->be->download(f->be, losses, &f->ws->losses);
     return f->settings.ce_scale * losses[GLOT_LOSS_CE] + f->settings.balance_scale * losses[GLOT_LOSS_BALANCE] +
            f->settings.lpr_scale * losses[GLOT_LOSS_LPR] + f->settings.gate_scale * losses[GLOT_LOSS_GATE];

@@ -118,11 +118,11 @@ static inline void layer_backward(bench *b, layer *l)
     layer_pointers down = pointers_to(l->w.down, l->s.E), d_gate = pointers_to(l->d.gate, l->s.E);
     layer_pointers d_up = pointers_to(l->d.up, l->s.E), d_down = pointers_to(l->d.down, l->s.E);
     glot_op_moe_combine_backward(be, &l->d_rows, &l->d_mix, &l->dy, &l->rows, &l->mix, &l->plan);
-    glot_op_grouped_linear_backward_weight(be, d_down.p, &l->d_rows, &l->hidden, &l->plan, false);
+    glot_op_grouped_linear_backward_weight(be, d_down.p, &l->d_rows, &l->hidden, &l->plan, false, true);
     glot_op_grouped_linear_backward_input(be, &l->d_hidden, &l->d_rows, down.p, &l->plan, false);
-    glot_op_swiglu_backward(be, &l->d_gate, &l->d_up, &l->d_hidden, &l->gate, &l->up);
-    glot_op_grouped_linear_backward_weight(be, d_gate.p, &l->d_gate, &l->x, &l->plan, true);
-    glot_op_grouped_linear_backward_weight(be, d_up.p, &l->d_up, &l->x, &l->plan, true);
+    glot_op_swiglu_backward(be, &l->d_gate, &l->d_up, NULL, &l->d_hidden, &l->gate, &l->up);
+    glot_op_grouped_linear_backward_weight(be, d_gate.p, &l->d_gate, &l->x, &l->plan, true, true);
+    glot_op_grouped_linear_backward_weight(be, d_up.p, &l->d_up, &l->x, &l->plan, true, true);
     glot_op_grouped_linear_backward_input(be, &l->d_rows, &l->d_gate, gate.p, &l->plan, false);
     glot_op_grouped_linear_backward_input(be, &l->d_rows, &l->d_up, up.p, &l->plan, true);
     glot_op_moe_scatter(be, &l->dx, &l->d_rows, &l->plan, false);

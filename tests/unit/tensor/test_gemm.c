@@ -318,7 +318,7 @@ static void check_grouped_backward(experts *x, glot_backend *be, bool is_gathere
     glot_op_grouped_linear_backward_input(be, &dx, &dy, x->w_list, &x->plan, is_gathered);
     for (int e = 0; e < x->plan.n_experts; e++)
         fill(&x->dw[e], e);
-    glot_op_grouped_linear_backward_weight(be, x->dw_list, &dy, &in, &x->plan, is_gathered);
+    glot_op_grouped_linear_backward_weight(be, x->dw_list, &dy, &in, &x->plan, is_gathered, is_gathered);
     for (int e = 0; e < x->plan.n_experts; e++) {
         bench one = bench_start(cpus[0], 1);
         glot_tensor rows = rows_of(&one, &in, &x->plan, e, is_gathered),
@@ -326,7 +326,7 @@ static void check_grouped_backward(experts *x, glot_backend *be, bool is_gathere
         glot_tensor want = make(&one, rows), got = rows_of(&one, &dx, &x->plan, e, false),
                     dw = make(&one, x->dw[e]);
         fill(&want, 0.5);
-        fill(&dw, e);
+        fill(&dw, is_gathered || !x->dw_list[e] ? e : 0);
         glot_op_linear_backward_input(be, &want, &dy_e, &x->w[e], is_gathered);
         assert_same(&want, &got, be, "grouped_linear_backward_input");
         if (x->dw_list[e])

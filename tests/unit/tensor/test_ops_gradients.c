@@ -244,7 +244,7 @@ static void gradient_swiglu_backward(void)
     p->up = reals_2d(p, 3, 11);
     make_y(p, p->x);
     glot_tensor d_gate = zeros_like(p, &p->x), d_up = zeros_like(p, &p->x);
-    glot_op_swiglu_backward(p->be, &d_gate, &d_up, &p->dy, &p->x, &p->up);
+    glot_op_swiglu_backward(p->be, &d_gate, &d_up, NULL, &p->dy, &p->x, &p->up);
     check(p, "gate", swiglu_value, &p->x, &d_gate);
     check(p, "up", swiglu_value, &p->up, &d_up);
     end(p);
@@ -321,7 +321,7 @@ static void gradient_grouped_linear_backward_weight(void)
     glot_tensor d[3] = {zeros_like(p, &p->experts[0]), zeros_like(p, &p->experts[0]),
                         zeros_like(p, &p->experts[0])};
     const glot_tensor *dw[3] = {&d[0], NULL, &d[2]};
-    glot_op_grouped_linear_backward_weight(p->be, dw, &p->dy, &p->x, &p->plan, true);
+    glot_op_grouped_linear_backward_weight(p->be, dw, &p->dy, &p->x, &p->plan, true, true);
     check(p, "w of expert 0", grouped_value, &p->experts[0], &d[0]);
     check(p, "w of expert 2", grouped_value, &p->experts[2], &d[2]);
     end(p);
