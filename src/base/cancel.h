@@ -1,5 +1,5 @@
-/* cancel.h: the one flag a signal handler sets and long work looks at between pieces. Work that sees it set saves what it has
- * and returns GLOT_CANCELLED. */
+/* cancel.h: the one flag a signal handler sets and long work looks at between pieces. Work that sees it set
+ * saves what it has and returns GLOT_CANCELLED. */
 #ifndef GLOT_BASE_CANCEL_H
 #define GLOT_BASE_CANCEL_H
 

@@ -39,7 +39,8 @@ int glot_status_exit_code(glot_status status)
     return row_of(status)->exit_code;
 }
 
-glot_status glot_error_set(glot_error *err, glot_status status, const char *where, int line, const char *format, ...)
+glot_status glot_error_set(glot_error *err, glot_status status, const char *where, int line,
+                           const char *format, ...)
 {
     if (err) {
         va_list args;

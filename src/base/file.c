@@ -2,8 +2,9 @@
  *
  * Reading whole files, mapping them, and the atomic writer.
  *
- * The writer's order is: write NAME.tmp-PID, fsync it, rename it over NAME, fsync the folder. Whatever stops it before the rename
- * leaves the old file as it was; after the rename the new one is whole, because its bytes were on the disk first.
+ * The writer's order is: write NAME.tmp-PID, fsync it, rename it over NAME, fsync the folder. Whatever stops
+ * it before the rename leaves the old file as it was; after the rename the new one is whole, because its
+ * bytes were on the disk first.
  */
 #include "base/file.h"
 #include "base/memory.h"
@@ -40,7 +41,8 @@ glot_status glot_fail_errno(glot_error *err, int error, const char *doing, const
     const char *text = strerrordesc_np(error);
     if (!text)
         return GLOT_FAIL(err, status, "cannot %s '%s': system error %d", doing, path, error);
-    return GLOT_FAIL(err, status, "cannot %s '%s': %c%s", doing, path, tolower((unsigned char)text[0]), text + 1);
+    return GLOT_FAIL(err, status, "cannot %s '%s': %c%s", doing, path, tolower((unsigned char)text[0]),
+                     text + 1);
 }
 
 /* Planted faults of the tests. */
@@ -133,7 +135,8 @@ glot_status glot_map_open(glot_map *map, const char *path, glot_error *err)
 void glot_map_forget(const glot_map *map)
 {
     if (map->data)
-        madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED); /* advice: where it is not taken, nothing is lost */
+        madvise((void *)(uintptr_t)map->data, map->size,
+                MADV_DONTNEED); /* advice: where it is not taken, nothing is lost */
 }
 
 void glot_map_close(glot_map *map)
@@ -153,8 +156,8 @@ static ssize_t read_some(int fd, char *into, size_t n)
 }
 
 /* Reads to the end; `expected` is the size the file system tells, 0 for a pipe. */
-static glot_status read_all(char **data, size_t *size, int fd, size_t expected, const char *path, size_t limit,
-                            glot_error *err)
+static glot_status read_all(char **data, size_t *size, int fd, size_t expected, const char *path,
+                            size_t limit, glot_error *err)
 {
     size_t capacity = 0, length = 0;
     /* Two bytes more than expected: the zero byte, and room for the read that finds the end. */
@@ -168,7 +171,8 @@ static glot_status read_all(char **data, size_t *size, int fd, size_t expected, 
             break;
         length += (size_t)got;
         if (length > limit)
-            return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has more than %zu bytes, the most that is read here", path, limit);
+            return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has more than %zu bytes, the most that is read here",
+                             path, limit);
         need = length + 2;
     }
     (*data)[length] = '\0';
@@ -186,7 +190,8 @@ glot_status glot_file_read(char **data, size_t *size, const char *path, size_t l
     size_t expected = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : 0;
     glot_status status = GLOT_OK;
     if (expected > limit)
-        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has %zu bytes, at most %zu are read here", path, expected, limit);
+        status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has %zu bytes, at most %zu are read here", path,
+                           expected, limit);
     else
         status = read_all(&bytes, &n, fd, expected, path, limit, err);
     close(fd);
@@ -225,7 +230,8 @@ static void writer_free(glot_writer *w)
     glot_free(w);
 }
 
-/* Where a symbolic link leads, so that the link stays; `path` itself where it is none or leads nowhere. NULL: no memory. */
+/* Where a symbolic link leads, so that the link stays; `path` itself where it is none or leads nowhere. NULL:
+ * no memory. */
 static char *resolve_link(const char *path)
 {
     char *target = realpath(path, NULL);
@@ -296,7 +302,8 @@ static void keep_failure(glot_writer *w, int error, const char *doing, size_t wa
     if (error == ENOSPC || error == EDQUOT)
         GLOT_FAIL(&w->failure, GLOT_NO_SPACE,
                   "cannot %s '%s': %s, %zu more bytes wanted of the %" PRIu64 " given so far", doing, w->path,
-                  error == ENOSPC ? "no space left on the disk" : "the disk quota is used up", wanted, w->bytes);
+                  error == ENOSPC ? "no space left on the disk" : "the disk quota is used up", wanted,
+                  w->bytes);
     else
         glot_fail_errno(&w->failure, error, doing, w->path);
 }
@@ -348,7 +355,8 @@ void glot_writer_sha256(glot_writer *w, char hex[65])
     glot_sha256_finish(w->hash, hex);
 }
 
-/* Brings the bytes to the disk and closes; what fails is kept. Closing can report a failed write (NFS), so it counts too. */
+/* Brings the bytes to the disk and closes; what fails is kept. Closing can report a failed write (NFS), so it
+ * counts too. */
 static void finish_temporary(glot_writer *w)
 {
     flush(w);

@@ -12,13 +12,14 @@ glot_status glot_json_load(json_t **out, const char *data, size_t size, const ch
 {
     json_error_t problem;
     if (size > MAX_JSON_BYTES)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has %zu bytes of JSON, at most %d are read", path, size, MAX_JSON_BYTES);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' has %zu bytes of JSON, at most %d are read", path, size,
+                         MAX_JSON_BYTES);
     json_t *value = json_loadb(data ? data : "", size, JSON_REJECT_DUPLICATES, &problem);
     if (!value && json_error_code(&problem) == json_error_out_of_memory)
         return GLOT_FAIL(err, GLOT_NOMEM, "'%s': no memory for its JSON", path);
     if (!value)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is not valid JSON: line %d, column %d: %s", path, problem.line,
-                         problem.column, problem.text);
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is not valid JSON: line %d, column %d: %s", path,
+                         problem.line, problem.column, problem.text);
     *out = value;
     return GLOT_OK;
 }
@@ -65,18 +66,21 @@ static const json_t *present(const json_t *o, const char *key)
 static glot_status missing(const json_t *o, const char *key, const char *path, glot_error *err)
 {
     if (!json_is_object(o))
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%s' is looked for in %s, expected an object", path, key,
-                         o ? type_text(o) : "nothing");
+        return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%s' is looked for in %s, expected an object", path,
+                         key, o ? type_text(o) : "nothing");
     return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%s' is %s", path, key,
                      json_object_get(o, key) ? "null" : "missing");
 }
 
-static glot_status mistyped(const json_t *value, const char *key, const char *expected, const char *path, glot_error *err)
+static glot_status mistyped(const json_t *value, const char *key, const char *expected, const char *path,
+                            glot_error *err)
 {
-    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%s' is %s, expected %s", path, key, type_text(value), expected);
+    return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': key '%s' is %s, expected %s", path, key, type_text(value),
+                     expected);
 }
 
-glot_status glot_json_get_int_opt(const json_t *o, const char *key, int64_t *out, const char *path, glot_error *err)
+glot_status glot_json_get_int_opt(const json_t *o, const char *key, int64_t *out, const char *path,
+                                  glot_error *err)
 {
     const json_t *value = present(o, key);
     if (!value)
@@ -85,7 +89,8 @@ glot_status glot_json_get_int_opt(const json_t *o, const char *key, int64_t *out
         *out = json_integer_value(value);
         return GLOT_OK;
     }
-    /* 1e6 and 5.0 are integers to those who write them; exact as long as a double holds every integer there. */
+    /* 1e6 and 5.0 are integers to those who write them; exact as long as a double holds every integer there.
+     */
     double real = json_real_value(value);
     if (!json_is_real(value) || real != floor(real) || !(fabs(real) <= 0x1p53))
         return mistyped(value, key, "an integer", path, err);
@@ -93,12 +98,14 @@ glot_status glot_json_get_int_opt(const json_t *o, const char *key, int64_t *out
     return GLOT_OK;
 }
 
-glot_status glot_json_get_int(const json_t *o, const char *key, int64_t *out, const char *path, glot_error *err)
+glot_status glot_json_get_int(const json_t *o, const char *key, int64_t *out, const char *path,
+                              glot_error *err)
 {
     return present(o, key) ? glot_json_get_int_opt(o, key, out, path, err) : missing(o, key, path, err);
 }
 
-glot_status glot_json_get_real_opt(const json_t *o, const char *key, double *out, const char *path, glot_error *err)
+glot_status glot_json_get_real_opt(const json_t *o, const char *key, double *out, const char *path,
+                                   glot_error *err)
 {
     const json_t *value = present(o, key);
     if (!value)
@@ -109,12 +116,14 @@ glot_status glot_json_get_real_opt(const json_t *o, const char *key, double *out
     return GLOT_OK;
 }
 
-glot_status glot_json_get_real(const json_t *o, const char *key, double *out, const char *path, glot_error *err)
+glot_status glot_json_get_real(const json_t *o, const char *key, double *out, const char *path,
+                               glot_error *err)
 {
     return present(o, key) ? glot_json_get_real_opt(o, key, out, path, err) : missing(o, key, path, err);
 }
 
-glot_status glot_json_get_bool_opt(const json_t *o, const char *key, bool *out, const char *path, glot_error *err)
+glot_status glot_json_get_bool_opt(const json_t *o, const char *key, bool *out, const char *path,
+                                   glot_error *err)
 {
     const json_t *value = present(o, key);
     if (!value)
@@ -125,7 +134,8 @@ glot_status glot_json_get_bool_opt(const json_t *o, const char *key, bool *out, 
     return GLOT_OK;
 }
 
-glot_status glot_json_get_string_opt(const json_t *o, const char *key, const char **out, const char *path, glot_error *err)
+glot_status glot_json_get_string_opt(const json_t *o, const char *key, const char **out, const char *path,
+                                     glot_error *err)
 {
     const json_t *value = present(o, key);
     if (!value)
@@ -136,7 +146,8 @@ glot_status glot_json_get_string_opt(const json_t *o, const char *key, const cha
     return GLOT_OK;
 }
 
-glot_status glot_json_get_string(const json_t *o, const char *key, const char **out, const char *path, glot_error *err)
+glot_status glot_json_get_string(const json_t *o, const char *key, const char **out, const char *path,
+                                 glot_error *err)
 {
     return present(o, key) ? glot_json_get_string_opt(o, key, out, path, err) : missing(o, key, path, err);
 }

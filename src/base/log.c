@@ -22,13 +22,13 @@ static void emit(glot_log_level level, const char *format, va_list args)
     log_sink(log_user, level, line);
 }
 
-#define DEFINE_LEVEL(function, level)                                                                             \
-    void function(const char *format, ...)                                                                        \
-    {                                                                                                             \
-        va_list args;                                                                                             \
-        va_start(args, format);                                                                                   \
-        emit(level, format, args);                                                                                \
-        va_end(args);                                                                                             \
+#define DEFINE_LEVEL(function, level)                                                                        \
+    void function(const char *format, ...)                                                                   \
+    {                                                                                                        \
+        va_list args;                                                                                        \
+        va_start(args, format);                                                                              \
+        emit(level, format, args);                                                                           \
+        va_end(args);                                                                                        \
     }
 DEFINE_LEVEL(glot_debug, GLOT_LOG_DEBUG)
 DEFINE_LEVEL(glot_info, GLOT_LOG_INFO)

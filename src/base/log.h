@@ -1,5 +1,5 @@
-/* log.h: what the library has to say while it works (warnings, notes) goes to a sink that the program sets; without one it is
- * dropped. The library itself never prints. */
+/* log.h: what the library has to say while it works (warnings, notes) goes to a sink that the program sets;
+ * without one it is dropped. The library itself never prints. */
 #ifndef GLOT_BASE_LOG_H
 #define GLOT_BASE_LOG_H
 

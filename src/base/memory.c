@@ -75,7 +75,8 @@ glot_status glot_new(void *out, size_t count, size_t size, const char *what, glo
     return GLOT_OK;
 }
 
-glot_status glot_grow(void *array, size_t *capacity, size_t need, size_t size, const char *what, glot_error *err)
+glot_status glot_grow(void *array, size_t *capacity, size_t need, size_t size, const char *what,
+                      glot_error *err)
 {
     if (need <= *capacity)
         return GLOT_OK;

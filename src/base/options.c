@@ -13,7 +13,8 @@ enum { MAX_SUGGESTION_DISTANCE = 2 };
 
 /* Numbers. */
 
-/* strtoll and strtod skip white space in front and accept a sign twice nowhere: only the first character needs a look. */
+/* strtoll and strtod skip white space in front and accept a sign twice nowhere: only the first character
+ * needs a look. */
 static bool begins_number(const char *text)
 {
     return *text && !isspace((unsigned char)*text);
@@ -104,7 +105,8 @@ struct glot_args {
 
 static bool takes_many(const glot_option *row)
 {
-    return row->kind == GLOT_OPTION_STRINGS || row->kind == GLOT_OPTION_WORDS || row->kind == GLOT_OPTION_TEXTS;
+    return row->kind == GLOT_OPTION_STRINGS || row->kind == GLOT_OPTION_WORDS ||
+           row->kind == GLOT_OPTION_TEXTS;
 }
 
 /* "--length" or "the argument MODEL", for messages. */
@@ -128,10 +130,10 @@ static glot_status bad_number(const glot_option *row, const char *text, glot_err
     if (row->min == 0 && row->max == 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected %s%s", name, text, expected, suffixes);
     if (isinf(row->max))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected %s of at least %.15g%s", name, text, expected,
-                         row->min, suffixes);
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected %s from %.15g to %.15g%s", name, text, expected, row->min,
-                     row->max, suffixes);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected %s of at least %.15g%s", name, text,
+                         expected, row->min, suffixes);
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected %s from %.15g to %.15g%s", name, text,
+                     expected, row->min, row->max, suffixes);
 }
 
 static glot_status set_choice(value *v, const char *text, glot_error *err)
@@ -144,12 +146,14 @@ static glot_status set_choice(value *v, const char *text, glot_error *err)
         }
     }
     char name[96];
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected one of %s", spelled(v->row, name), text, v->row->value);
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s is '%s', expected one of %s", spelled(v->row, name), text,
+                     v->row->value);
 }
 
 static glot_status add_word(value *v, const char *word, glot_error *err)
 {
-    GLOT_TRY(glot_grow(&v->words, &v->capacity, v->n_words + 1, sizeof *v->words, "the words of an option", err));
+    GLOT_TRY(
+        glot_grow(&v->words, &v->capacity, v->n_words + 1, sizeof *v->words, "the words of an option", err));
     v->words[v->n_words++] = word;
     return GLOT_OK;
 }
@@ -216,7 +220,8 @@ static glot_status unknown_option(const glot_args *a, const char *word, size_t l
         }
     }
     if (best)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown option '--%.*s', did you mean '--%s'?", (int)length, word, best);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown option '--%.*s', did you mean '--%s'?", (int)length,
+                         word, best);
     return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown option '--%.*s'", (int)length, word);
 }
 
@@ -230,7 +235,8 @@ typedef struct cursor {
 /* A lone "-" is standard input, and "-5" is a number (no option has a digit as its letter). */
 static bool is_option_word(const cursor *c, const char *word)
 {
-    return !c->is_past_options && word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]) && word[1] != '.';
+    return !c->is_past_options && word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]) &&
+           word[1] != '.';
 }
 
 /* Whether the word is an option that exists: only then is it no value ("--prompt '- item'" is one). */
@@ -248,9 +254,11 @@ static glot_status take_value(glot_args *a, value *v, cursor *c, glot_error *err
     const char *next = c->at < c->n ? c->words[c->at] : NULL;
     const char *shown = v->row->value ? v->row->value : "VALUE";
     if (!next)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' needs a value: --%s %s", v->row->name, v->row->name, shown);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' needs a value: --%s %s", v->row->name,
+                         v->row->name, shown);
     if (is_known_option(a, next))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' needs a value, found the option '%s'", v->row->name, next);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' needs a value, found the option '%s'",
+                         v->row->name, next);
     c->at++;
     return set_value(v, next, err);
 }
@@ -269,7 +277,8 @@ static glot_status take_option(glot_args *a, value *v, const char *attached, cur
     v->is_given = true;
     if (v->row->kind == GLOT_OPTION_FLAG) {
         if (attached)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' takes no value, found '%s'", v->row->name, attached);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '--%s' takes no value, found '%s'", v->row->name,
+                             attached);
         return GLOT_OK;
     }
     if (attached)
@@ -300,8 +309,8 @@ static glot_status take_letters(glot_args *a, const char *letters, cursor *c, gl
         if (!v)
             return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown option '-%c'", *letters);
         if (letters[1] && v->row->kind != GLOT_OPTION_FLAG)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '-%c' needs a value of its own: -%c %s", *letters, *letters,
-                             v->row->value);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "option '-%c' needs a value of its own: -%c %s",
+                             *letters, *letters, v->row->value);
         GLOT_TRY(take_option(a, v, NULL, c, err));
     }
     return GLOT_OK;
@@ -364,8 +373,8 @@ static glot_status set_up(glot_args *a, const glot_option *const *tables, glot_e
     return GLOT_OK;
 }
 
-glot_status glot_args_parse(glot_args **out, const glot_option *const *tables, int n_words, const char *const *words,
-                            glot_error *err)
+glot_status glot_args_parse(glot_args **out, const glot_option *const *tables, int n_words,
+                            const char *const *words, glot_error *err)
 {
     glot_args *a = NULL;
     cursor c = {words, n_words, 0, false};
@@ -454,7 +463,8 @@ const char *const *glot_args_words(const glot_args *a, const char *name, size_t 
 
 /* LANG=FILE... */
 
-/* Length of the language in front of "=", 0 where the word has none (a path may hold "=" too: then a slash or dot comes first). */
+/* Length of the language in front of "=", 0 where the word has none (a path may hold "=" too: then a slash or
+ * dot comes first). */
 static size_t language_length(const char *word)
 {
     size_t n = 0;
@@ -463,8 +473,8 @@ static size_t language_length(const char *word)
     return word[n] == '=' ? n : 0;
 }
 
-static glot_status language_entry(glot_text_files **list, size_t *n, size_t *capacity, const char *name, size_t length,
-                                  size_t *at, glot_error *err)
+static glot_status language_entry(glot_text_files **list, size_t *n, size_t *capacity, const char *name,
+                                  size_t length, size_t *at, glot_error *err)
 {
     for (*at = 0; *at < *n; (*at)++)
         if (strlen((*list)[*at].language) == length && strncmp((*list)[*at].language, name, length) == 0)
@@ -480,14 +490,16 @@ static glot_status language_entry(glot_text_files **list, size_t *n, size_t *cap
 static glot_status add_file(glot_text_files *entry, const char *file, const char *where, glot_error *err)
 {
     if (!*file)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s: language '%s' is given without a file", where, entry->language);
-    GLOT_TRY(glot_grow(&entry->files, &entry->capacity, entry->n_files + 1, sizeof *entry->files, "a list of files", err));
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s: language '%s' is given without a file", where,
+                         entry->language);
+    GLOT_TRY(glot_grow(&entry->files, &entry->capacity, entry->n_files + 1, sizeof *entry->files,
+                       "a list of files", err));
     entry->files[entry->n_files++] = file;
     return GLOT_OK;
 }
 
-glot_status glot_texts_parse(glot_text_files **out, size_t *n, const char *const *words, size_t n_words, const char *where,
-                             glot_error *err)
+glot_status glot_texts_parse(glot_text_files **out, size_t *n, const char *const *words, size_t n_words,
+                             const char *where, glot_error *err)
 {
     glot_text_files *list = NULL;
     size_t count = 0, capacity = 0, at = 0;
@@ -499,7 +511,8 @@ glot_status glot_texts_parse(glot_text_files **out, size_t *n, const char *const
             status = language_entry(&list, &count, &capacity, file, length, &at, err);
             file += length + 1;
         } else if (count == 0) {
-            status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s: '%s' names no language, expected LANG=FILE", where, file);
+            status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s: '%s' names no language, expected LANG=FILE",
+                               where, file);
         }
         if (status == GLOT_OK)
             status = add_file(&list[at], file, where, err);

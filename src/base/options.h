@@ -1,19 +1,21 @@
 /* options.h
  *
- * The options of a command, each declared once as a row of a table. The same rows parse the command line (with a sentence that
- * names the option, what was found and what was expected), make the --help text, and are dumped as JSON for the manual.
+ * The options of a command, each declared once as a row of a table. The same rows parse the command line
+ * (with a sentence that names the option, what was found and what was expected), make the --help text, and
+ * are dumped as JSON for the manual.
  *
  *     static const glot_option rows[] = {
- *         {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory"},
- *         {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1e6, .initial = "256", .help = "..."},
+ *         {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "..."},
+ *         {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1e6, .initial = "256",
+ *          .help = "..."},
  *         {0}};
  *     const glot_option *const tables[] = {rows, NULL};
  *     GLOT_TRY(glot_args_parse(&args, tables, argc, argv, err));    argv: the words after the command's name
  *     int64_t length = glot_args_int(args, "length");
  *
- * Options may stand before, between and after arguments; `--name value` and `--name=value` mean the same, and after `--` every
- * word is an argument. Given twice, the last one holds (kinds of many words add up). The getters assert that the row
- * exists and is of their kind: asking for another one is a fault of the program.
+ * Options may stand before, between and after arguments; `--name value` and `--name=value` mean the same, and
+ * after `--` every word is an argument. Given twice, the last one holds (kinds of many words add up). The
+ * getters assert that the row exists and is of their kind: asking for another one is a fault of the program.
  */
 #ifndef GLOT_BASE_OPTIONS_H
 #define GLOT_BASE_OPTIONS_H
@@ -22,10 +24,11 @@
 #include "base/str.h"
 
 typedef enum glot_option_kind {
-    GLOT_OPTION_FLAG,    /* no value */
-    GLOT_OPTION_INT,     /* whole number */
-    GLOT_OPTION_REAL,    /* finite number */
-    GLOT_OPTION_SIZE,    /* whole number >= 0 with a suffix: k M G T (thousands), KiB MiB GiB TiB, kB MB GB TB, B */
+    GLOT_OPTION_FLAG, /* no value */
+    GLOT_OPTION_INT,  /* whole number */
+    GLOT_OPTION_REAL, /* finite number */
+    GLOT_OPTION_SIZE, /* whole number >= 0 with a suffix: k M G T (thousands), KiB MiB GiB TiB, kB MB GB TB, B
+                       */
     GLOT_OPTION_STRING,  /* one word */
     GLOT_OPTION_CHOICE,  /* one of `value`, which lists them: "auto|cpu|cuda" */
     GLOT_OPTION_STRINGS, /* one word, the option may be given again */
@@ -37,7 +40,8 @@ typedef struct glot_option {
     const char *name;      /* without dashes; of an argument what stands for it in the help: "MODEL" */
     char letter;           /* short form, 0: none */
     glot_option_kind kind;
-    const char *value;     /* what stands for the value in the help: "N", "FILE", "auto|cpu|cuda"; NULL for flags */
+    const char
+        *value; /* what stands for the value in the help: "N", "FILE", "auto|cpu|cuda"; NULL for flags */
     double min, max;       /* of numbers, both included; both 0: no limits */
     const char *initial;   /* default as text, parsed by the same rules; NULL: none (0, NULL, false) */
     const char *unit;      /* of numbers: "tokens", "threads"; NULL: none */
@@ -54,11 +58,11 @@ bool glot_parse_size(uint64_t *out, const char *text);
 
 typedef struct glot_args glot_args;
 
-/* Parses words against the tables (a NULL-terminated list of tables, each ended by a row without a name). `words` must outlive
- * the result. Everything wrong is GLOT_BAD_ARGUMENT. With --help among the words (where a table has that row) missing arguments
- * are no error. */
-glot_status glot_args_parse(glot_args **out, const glot_option *const *tables, int n_words, const char *const *words,
-                            glot_error *err);
+/* Parses words against the tables (a NULL-terminated list of tables, each ended by a row without a name).
+ * `words` must outlive the result. Everything wrong is GLOT_BAD_ARGUMENT. With --help among the words (where
+ * a table has that row) missing arguments are no error. */
+glot_status glot_args_parse(glot_args **out, const glot_option *const *tables, int n_words,
+                            const char *const *words, glot_error *err);
 void glot_args_free(glot_args *a); /* NULL is allowed */
 
 bool glot_args_given(const glot_args *a, const char *name); /* on the line, whatever the value */
@@ -71,8 +75,9 @@ const char *glot_args_string(const glot_args *a, const char *name);
 /* STRINGS, WORDS, TEXTS: all words, *n of them. */
 const char *const *glot_args_words(const glot_args *a, const char *name, size_t *n);
 
-/* LANG=FILE...: a word "el=a.txt" begins language el with its first file; a word without LANG= is a further file of the language
- * before it; a language named again gets more files. The order is that of first appearance. */
+/* LANG=FILE...: a word "el=a.txt" begins language el with its first file; a word without LANG= is a further
+ * file of the language before it; a language named again gets more files. The order is that of first
+ * appearance. */
 typedef struct glot_text_files {
     char *language;
     const char **files; /* [n_files], borrowed from the words */
@@ -80,12 +85,13 @@ typedef struct glot_text_files {
     size_t capacity;
 } glot_text_files;
 /* `where` names the option in messages: "--text". The caller frees with glot_texts_free. */
-glot_status glot_texts_parse(glot_text_files **out, size_t *n, const char *const *words, size_t n_words, const char *where,
-                             glot_error *err);
+glot_status glot_texts_parse(glot_text_files **out, size_t *n, const char *const *words, size_t n_words,
+                             const char *where, glot_error *err);
 void glot_texts_free(glot_text_files *texts, size_t n);
 
 /* The help of one command: usage line, `summary`, arguments, options by group. */
-void glot_options_help(glot_str *out, const char *command, const char *summary, const glot_option *const *tables);
+void glot_options_help(glot_str *out, const char *command, const char *summary,
+                       const glot_option *const *tables);
 /* The usage line's words behind the command, a space before each: " MODEL [FILE...]". */
 void glot_options_usage(glot_str *out, const glot_option *const *tables);
 /* "--length N": an option as it is written. */

@@ -6,7 +6,8 @@
 
 enum { HELP_COLUMN = 30, LINE_WIDTH = 100 };
 
-static const char *const kind_names[] = {"flag", "int", "real", "size", "string", "choice", "strings", "words", "texts"};
+static const char *const kind_names[] = {"flag",   "int",     "real",  "size", "string",
+                                         "choice", "strings", "words", "texts"};
 
 static const char *group_of(const glot_option *row)
 {
@@ -143,7 +144,8 @@ static void put_group(glot_str *out, const glot_option *const *tables, const cha
                 put_row(out, row);
 }
 
-void glot_options_help(glot_str *out, const char *command, const char *summary, const glot_option *const *tables)
+void glot_options_help(glot_str *out, const char *command, const char *summary,
+                       const glot_option *const *tables)
 {
     glot_str_printf(out, "usage: glot %s", command);
     glot_options_usage(out, tables);
@@ -158,9 +160,9 @@ void glot_options_help(glot_str *out, const char *command, const char *summary, 
 static json_t *row_json(const glot_option *row)
 {
     char letter[2] = {row->letter, '\0'};
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "name", row->name, "kind", kind_names[row->kind], "group",
-                          group_of(row), "help", row->help, "argument", (int)row->is_argument, "required",
-                          (int)row->is_required);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "name", row->name, "kind", kind_names[row->kind],
+                          "group", group_of(row), "help", row->help, "argument", (int)row->is_argument,
+                          "required", (int)row->is_required);
     if (o && row->letter)
         json_object_set_new(o, "letter", json_string(letter));
     if (o && row->value)

@@ -1,13 +1,16 @@
-/* progress.c: speed as a ratio of two sums that both fade with age, so that it is defined from the first step on. */
+/* progress.c: speed as a ratio of two sums that both fade with age, so that it is defined from the first step
+ * on. */
 #include "base/progress.h"
 
 #include <math.h>
 #include <stdio.h>
 
-/* Arbitrary: long enough to smooth steps of unlike length, short enough to follow a change while one watches. */
+/* Arbitrary: long enough to smooth steps of unlike length, short enough to follow a change while one watches.
+ */
 static const double FADE_SECONDS = 30.0;
 
-glot_progress glot_progress_begin(const char *name, const char *unit, uint64_t done, uint64_t total, double now)
+glot_progress glot_progress_begin(const char *name, const char *unit, uint64_t done, uint64_t total,
+                                  double now)
 {
     return (glot_progress){.name = name, .unit = unit, .done = done, .total = total, .last = now};
 }
@@ -42,7 +45,8 @@ void glot_progress_line(const glot_progress *p, const char *rest, glot_str *out)
     if (p->total) {
         char eta[32];
         glot_duration_text(glot_progress_eta(p), eta);
-        glot_str_printf(out, "/%" PRIu64 " (%.0f%%)", p->total, floor(100.0 * (double)p->done / (double)p->total));
+        glot_str_printf(out, "/%" PRIu64 " (%.0f%%)", p->total,
+                        floor(100.0 * (double)p->done / (double)p->total));
         glot_str_printf(out, "  eta %s", eta);
     }
     if (p->unit && p->recent_seconds > 0) {

@@ -1,7 +1,8 @@
 /* progress.h
  *
- * How fast work goes and when it will be done: arithmetic and one formatted line, no printing and no clock of its own (the caller
- * brings the seconds). Speed is that of the last half minute or so, so that it follows a machine that becomes busy.
+ * How fast work goes and when it will be done: arithmetic and one formatted line, no printing and no clock of
+ * its own (the caller brings the seconds). Speed is that of the last half minute or so, so that it follows a
+ * machine that becomes busy.
  *
  *     glot_progress p = glot_progress_begin("train", "tok/s", 0, 40, now);
  *     glot_progress_add(&p, 1, 2048, now);
@@ -21,15 +22,16 @@ typedef struct glot_progress {
 } glot_progress;
 
 /* `done` steps of `total` were done before (a resumed run); they do not count for the speed. */
-glot_progress glot_progress_begin(const char *name, const char *unit, uint64_t done, uint64_t total, double now);
+glot_progress glot_progress_begin(const char *name, const char *unit, uint64_t done, uint64_t total,
+                                  double now);
 /* `steps` more are done, which were `units` of the rate's unit (tokens, bytes). */
 void glot_progress_add(glot_progress *p, uint64_t steps, double units, double now);
 /* Units in a second; 0 as long as nothing is known. */
 double glot_progress_rate(const glot_progress *p);
 /* Seconds until done; negative: not known. */
 double glot_progress_eta(const glot_progress *p);
-/* The line, without a newline, appended: fields that two spaces part, what matters most first, so that a narrow terminal can leave
- * out the last ones. `rest` (NULL: nothing) holds further fields. */
+/* The line, without a newline, appended: fields that two spaces part, what matters most first, so that a
+ * narrow terminal can leave out the last ones. `rest` (NULL: nothing) holds further fields. */
 void glot_progress_line(const glot_progress *p, const char *rest, glot_str *out);
 
 /* Seconds as "0:07", "5:12", "1:02:03", "2d 03:04"; negative or not finite: "?". */

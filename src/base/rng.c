@@ -1,5 +1,5 @@
-/* rng.c: PCG-XSH-RR 64/32, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random Number
- * Generation", M. O'Neill, 2014. */
+/* rng.c: PCG-XSH-RR 64/32, "PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for
+ * Random Number Generation", M. O'Neill, 2014. */
 #include "base/rng.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* rng.h: seeded random numbers. The state is plain data: saved in checkpoints as two hex numbers, it goes on where it was.
- * PCG-XSH-RR 64/32 (O'Neill 2014): small, well tested, the same on every machine. */
+/* rng.h: seeded random numbers. The state is plain data: saved in checkpoints as two hex numbers, it goes on
+ * where it was. PCG-XSH-RR 64/32 (O'Neill 2014): small, well tested, the same on every machine. */
 #ifndef GLOT_BASE_RNG_H
 #define GLOT_BASE_RNG_H
 
@@ -10,7 +10,8 @@ typedef struct glot_rng {
     uint64_t stream; /* odd */
 } glot_rng;
 
-/* A generator for (seed, stream): different streams of one seed are independent (one per parameter, per language, per epoch). */
+/* A generator for (seed, stream): different streams of one seed are independent (one per parameter, per
+ * language, per epoch). */
 glot_rng glot_rng_seed(uint64_t seed, uint64_t stream);
 uint32_t glot_rng_u32(glot_rng *rng);
 /* Uniform in [0, n), without bias; n > 0. */

@@ -83,7 +83,8 @@ static size_t least(size_t a, size_t b)
 
 size_t glot_edit_distance(const char *a, size_t n_a, const char *b)
 {
-    size_t n_b = strlen(b), row[GLOT_LONGEST_WORD + 1]; /* row[j]: from the letters of a so far to the first j of b */
+    size_t n_b = strlen(b),
+           row[GLOT_LONGEST_WORD + 1]; /* row[j]: from the letters of a so far to the first j of b */
     if (n_a > GLOT_LONGEST_WORD || n_b > GLOT_LONGEST_WORD)
         return GLOT_LONGEST_WORD;
     for (size_t j = 0; j <= n_b; j++)

@@ -1,4 +1,5 @@
-/* exact_share.c: how long the documents of a language stay on the exact path (METHOD 8). The test reads ids and no model runs. */
+/* exact_share.c: how long the documents of a language stay on the exact path (METHOD 8). The test reads ids
+ * and no model runs. */
 #include "eval/eval.h"
 #include "base/memory.h"
 
@@ -32,7 +33,8 @@ static double percentile(const uint32_t *sorted, size_t n, double q)
     return n ? (double)sorted[(size_t)ceil(q * (double)n) - 1] : (double)NAN;
 }
 
-static void add_document(glot_exact_share *out, const glot_exact_test *test, const glot_document *d, uint32_t *left, size_t *n_left)
+static void add_document(glot_exact_share *out, const glot_exact_test *test, const glot_document *d,
+                         uint32_t *left, size_t *n_left)
 {
     bool stays;
     uint32_t n = tokens_on_path(test, d, &stays);
@@ -44,8 +46,9 @@ static void add_document(glot_exact_share *out, const glot_exact_test *test, con
         left[(*n_left)++] = n;
 }
 
-glot_status glot_exact_share_measure(glot_exact_share *out, const glot_model *m, const glot_token_store *store, int32_t language,
-                                     uint64_t max_tokens, glot_error *err)
+glot_status glot_exact_share_measure(glot_exact_share *out, const glot_model *m,
+                                     const glot_token_store *store, int32_t language, uint64_t max_tokens,
+                                     glot_error *err)
 {
     glot_exact_test test;
     uint32_t *left = NULL; /* tokens before leaving, of the documents that leave */

@@ -37,8 +37,8 @@ static void count_layer(void *user, glot_workspace *ws, int64_t layer)
 }
 
 /* Documents of the language, each alone and cut at MAX_ROWS, until max_tokens. */
-static glot_status feed_documents(glot_session *session, int64_t most, const glot_token_store *store, int32_t language,
-                                  uint64_t max_tokens, glot_error *err)
+static glot_status feed_documents(glot_session *session, int64_t most, const glot_token_store *store,
+                                  int32_t language, uint64_t max_tokens, glot_error *err)
 {
     const float *log_probs;
     uint64_t n_tokens = 0, first = glot_token_store_first_document(store, (size_t)language);
@@ -55,8 +55,9 @@ static glot_status feed_documents(glot_session *session, int64_t most, const glo
     return GLOT_OK;
 }
 
-glot_status glot_gate_accuracy_measure(glot_gate_accuracy *out, const glot_model *m, const glot_token_store *store,
-                                       int32_t language, int32_t group, uint64_t max_tokens, glot_error *err)
+glot_status glot_gate_accuracy_measure(glot_gate_accuracy *out, const glot_model *m,
+                                       const glot_token_store *store, int32_t language, int32_t group,
+                                       uint64_t max_tokens, glot_error *err)
 {
     int64_t most = m->config.context_length < MAX_ROWS ? m->config.context_length : MAX_ROWS;
     gate_count *count = NULL;

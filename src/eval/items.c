@@ -181,9 +181,10 @@ glot_status glot_items_check_examples(const glot_items *items, const glot_items 
         for (size_t e = 0; e < examples->n && n < shots; e++)
             n += !glot_item_is_same(&examples->items[e], &items->items[i]);
         if (n < shots)
-            return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                             "'%s' has %zu example%s for item %zu (an item is never its own), expected the %zu of 'shots'",
-                             path, n, n == 1 ? "" : "s", i + 1, shots);
+            return GLOT_FAIL(
+                err, GLOT_BAD_VALUE,
+                "'%s' has %zu example%s for item %zu (an item is never its own), expected the %zu of 'shots'",
+                path, n, n == 1 ? "" : "s", i + 1, shots);
     }
     return GLOT_OK;
 }

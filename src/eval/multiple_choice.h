@@ -4,9 +4,9 @@
  * each choice behind the query, one space between them. The text is tokenized as a whole; the choice's tokens
  * are those beyond the number that the query alone has. Spaces at the end of a query are dropped; other white
  * space there (a line's end) is scored with the choice. A query without text is BOS (EOS where the model has
- * none). The last token is never fed, so that a text may be one longer than the context; a longer one loses its
- * beginning. An item that is a text to complete is right where each token of its one choice is the model's
- * likeliest (the lower id of equals).
+ * none). The last token is never fed, so that a text may be one longer than the context; a longer one loses
+ * its beginning. An item that is a text to complete is right where each token of its one choice is the
+ * model's likeliest (the lower id of equals).
  */
 #ifndef GLOT_EVAL_MULTIPLE_CHOICE_H
 #define GLOT_EVAL_MULTIPLE_CHOICE_H

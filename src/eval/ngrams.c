@@ -54,7 +54,8 @@ static size_t count_of(const glot_codes *c, size_t order)
     return c->n >= order ? c->n - order + 1 : 0;
 }
 
-static glot_status sorted_ngrams(glot_run **grams, size_t *capacity, const glot_codes *c, size_t order, glot_error *err)
+static glot_status sorted_ngrams(glot_run **grams, size_t *capacity, const glot_codes *c, size_t order,
+                                 glot_error *err)
 {
     size_t n = count_of(c, order);
     GLOT_TRY(glot_grow(grams, capacity, n, sizeof **grams, "n-grams", err));

@@ -7,9 +7,9 @@
  *
  *     query choice            the item
  *
- * and where the context ends and the choice begins. Spaces at the end of a query are dropped, one stands before
- * the choice; other white space that ends the context (a line's end, a blank line before an empty query) belongs
- * to the choice.
+ * and where the context ends and the choice begins. Spaces at the end of a query are dropped, one stands
+ * before the choice; other white space that ends the context (a line's end, a blank line before an empty
+ * query) belongs to the choice.
  */
 #ifndef GLOT_EVAL_PROMPT_H
 #define GLOT_EVAL_PROMPT_H

@@ -1,4 +1,5 @@
-/* routing.c: where the tokens of a language go: share of each expert among the chosen slots, and the mean router probability of each. */
+/* routing.c: where the tokens of a language go: share of each expert among the chosen slots, and the mean
+ * router probability of each. */
 #include "eval/eval.h"
 #include "base/memory.h"
 #include "model/view.h"
@@ -50,8 +51,9 @@ static void to_shares(const routing_count *count, double *shares, double *probs)
 }
 
 /* Feeds the documents, each alone and at most one window of it. */
-static glot_status feed_documents(routing_count *count, glot_session *session, int64_t n_context, const glot_token_store *store,
-                                  int32_t language, uint64_t max_tokens, glot_error *err)
+static glot_status feed_documents(routing_count *count, glot_session *session, int64_t n_context,
+                                  const glot_token_store *store, int32_t language, uint64_t max_tokens,
+                                  glot_error *err)
 {
     const float *log_probs;
     for (uint64_t i = 0; i < glot_token_store_n_documents(store) && count->tokens < (double)max_tokens; i++) {
@@ -66,18 +68,23 @@ static glot_status feed_documents(routing_count *count, glot_session *session, i
     return GLOT_OK;
 }
 
-glot_status glot_routing_shares(double *shares, double *probs, const glot_model *m, const glot_token_store *store,
-                                int32_t language, uint64_t max_tokens, glot_exact_choice exact, glot_error *err)
+glot_status glot_routing_shares(double *shares, double *probs, const glot_model *m,
+                                const glot_token_store *store, int32_t language, uint64_t max_tokens,
+                                glot_exact_choice exact, glot_error *err)
 {
     glot_status status = GLOT_OK;
     routing_count count = {.model = m};
     glot_session *session = NULL;
     size_t n_layers = (size_t)m->config.n_layers;
     int64_t n_context = m->config.context_length < 512 ? m->config.context_length : 512;
-    GLOT_TRY_OUT(glot_new(&count.slots, n_layers * GLOT_MAX_EXPERTS, sizeof *count.slots, "routing shares", err));
-    GLOT_TRY_OUT(glot_new(&count.p_sum, n_layers * GLOT_MAX_EXPERTS, sizeof *count.p_sum, "routing shares", err));
-    GLOT_TRY_OUT(glot_new(&count.ids, (size_t)(n_context * m->config.top_k), sizeof *count.ids, "routing shares", err));
-    GLOT_TRY_OUT(glot_new(&count.probs, (size_t)n_context * GLOT_MAX_EXPERTS, sizeof *count.probs, "routing shares", err));
+    GLOT_TRY_OUT(
+        glot_new(&count.slots, n_layers * GLOT_MAX_EXPERTS, sizeof *count.slots, "routing shares", err));
+    GLOT_TRY_OUT(
+        glot_new(&count.p_sum, n_layers * GLOT_MAX_EXPERTS, sizeof *count.p_sum, "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&count.ids, (size_t)(n_context * m->config.top_k), sizeof *count.ids,
+                          "routing shares", err));
+    GLOT_TRY_OUT(glot_new(&count.probs, (size_t)n_context * GLOT_MAX_EXPERTS, sizeof *count.probs,
+                          "routing shares", err));
     GLOT_TRY_OUT(glot_session_create(&session, m, n_context, n_context, err));
     glot_session_set_exact(session, exact);
     glot_session_workspace(session)->on_layer = count_layer;

@@ -1,5 +1,6 @@
-/* score.c: bits per byte (INTERFACES, "Blocks and scores"): every document alone, in windows, each with BOS in front and a context of its own; what is
- * known of a document's language runs on through its windows. Sums over documents in order, in double, before dividing. */
+/* score.c: bits per byte (INTERFACES, "Blocks and scores"): every document alone, in windows, each with BOS
+ * in front and a context of its own; what is known of a document's language runs on through its windows. Sums
+ * over documents in order, in double, before dividing. */
 #include "eval/eval.h"
 #include "base/memory.h"
 #include "model/windows.h"
@@ -47,11 +48,13 @@ static int64_t pass_ids(const glot_windows *windows)
     return windows->length + 1 > PASS_TOKENS ? windows->length + 1 : PASS_TOKENS;
 }
 
-glot_status glot_score_measure(size_t *bytes, const glot_model *m, const glot_score_options *options, glot_error *err)
+glot_status glot_score_measure(size_t *bytes, const glot_model *m, const glot_score_options *options,
+                               glot_error *err)
 {
     glot_windows windows;
     GLOT_TRY(glot_windows_of(&windows, m, options->length, err));
-    return glot_workspace_measure(bytes, m, GLOT_WORKSPACE_INFER, pass_ids(&windows), windows.length + 1, windows.length + 1, err);
+    return glot_workspace_measure(bytes, m, GLOT_WORKSPACE_INFER, pass_ids(&windows), windows.length + 1,
+                                  windows.length + 1, err);
 }
 
 static glot_status prepare(glot_scorer *w, const glot_model *m, const glot_score_options *o, glot_error *err)
@@ -107,19 +110,22 @@ static glot_status flush(glot_scorer *w, glot_error *err)
     return GLOT_OK;
 }
 
-static glot_status add_window(glot_scorer *w, const int32_t *ids, int64_t n, bool is_continued, glot_error *err)
+static glot_status add_window(glot_scorer *w, const int32_t *ids, int64_t n, bool is_continued,
+                              glot_error *err)
 {
     if (w->used + n + 1 > w->capacity)
         GLOT_TRY(flush(w, err));
     int32_t *to = w->ids + w->used;
     to[0] = w->start_id;
     memcpy(to + 1, ids, (size_t)n * sizeof *ids);
-    w->windows[w->n_windows++] = (glot_sequence){.ids = to, .n = n + 1, .nll = w->nll + w->used, .is_continued = is_continued};
+    w->windows[w->n_windows++] =
+        (glot_sequence){.ids = to, .n = n + 1, .nll = w->nll + w->used, .is_continued = is_continued};
     w->used += n + 1;
     return GLOT_OK;
 }
 
-glot_status glot_scorer_create(glot_scorer **out, const glot_model *m, const glot_score_options *options, glot_error *err)
+glot_status glot_scorer_create(glot_scorer **out, const glot_model *m, const glot_score_options *options,
+                               glot_error *err)
 {
     glot_scorer *w = NULL;
     GLOT_TRY(glot_new(&w, 1, sizeof *w, "scoring", err));
@@ -138,9 +144,12 @@ glot_status glot_scorer_add(glot_scorer *w, const glot_document *d, glot_error *
     if (glot_cancelled(w->cancel))
         return GLOT_FAIL(err, GLOT_CANCELLED, "stopped while scoring");
     if (w->is_token_by_token && (int64_t)d->n_ids > w->length)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a document of %" PRId64 " tokens needs more than one window of %" PRId64 "; token by token it must fit one",
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "a document of %" PRId64 " tokens needs more than one window of %" PRId64
+                         "; token by token it must fit one",
                          (int64_t)d->n_ids, w->length);
-    GLOT_TRY(glot_grow(&w->documents, &w->documents_capacity, w->score.documents + 1, sizeof *w->documents, "scoring", err));
+    GLOT_TRY(glot_grow(&w->documents, &w->documents_capacity, w->score.documents + 1, sizeof *w->documents,
+                       "scoring", err));
     w->documents[w->score.documents] = (glot_document_score){.bytes = d->n_bytes};
     for (int64_t first = 0; first < d->n_ids; first += w->length) {
         int64_t n = d->n_ids - first < w->length ? d->n_ids - first : w->length;
@@ -186,8 +195,8 @@ json_t *glot_text_score_json(const glot_text_score *s)
     return o;
 }
 
-glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store, int32_t language,
-                             const glot_score_options *options, glot_error *err)
+glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store,
+                             int32_t language, const glot_score_options *options, glot_error *err)
 {
     glot_scorer *w = NULL;
     GLOT_TRY(glot_scorer_create(&w, m, options, err));

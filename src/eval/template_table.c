@@ -37,7 +37,8 @@
 
 #define XNLI(right, yes, also, no)                                                                           \
     .query = "", .gold = "{label}", .labels = {"entailment", "neutral", "contradiction"},                    \
-    .choices = {"{premise}, " right "? " yes ", {hypothesis}", "{premise}, " right "? " also ", {hypothesis}", \
+    .choices = {"{premise}, " right "? " yes ", {hypothesis}",                                               \
+                "{premise}, " right "? " also ", {hypothesis}",                                              \
                 "{premise}, " right "? " no ", {hypothesis}"}
 
 const glot_template glot_template_plain = {.name = "plain", .query = "{query}", CHOICES};
@@ -61,10 +62,11 @@ const glot_template glot_templates[] = {
     {.name = "piqa", .query = "Question: {query}\nAnswer:", CHOICES},
     {.name = "sib200",
      .query = "Given the categories " TOPICS " what category does the text: '{text}' belong to:",
-     .choices = {TOPIC "science/technology", TOPIC "travel", TOPIC "politics", TOPIC "sports",
-                 TOPIC "health", TOPIC "entertainment", TOPIC "geography"},
+     .choices = {TOPIC "science/technology", TOPIC "travel", TOPIC "politics", TOPIC "sports", TOPIC "health",
+                 TOPIC "entertainment", TOPIC "geography"},
      .gold = "{category}",
-     .labels = {"science/technology", "travel", "politics", "sports", "health", "entertainment", "geography"}},
+     .labels = {"science/technology", "travel", "politics", "sports", "health", "entertainment",
+                "geography"}},
     {.name = "truthfulqa_mc1", .query = TRUTHFULQA "Q: {question}\nA:", CHOICES},
     {.name = "turkish_mmlu", .query = "Soru: {question}\n{choices:lettered}\nCevap:", LETTERS},
     {.name = "winogrande", .query = "{context_options}", .choices = {"{continuation}"}, .gold = "{gold}"},
@@ -93,8 +95,8 @@ glot_status glot_template_find(const glot_template **out, const char *name, glot
         }
         glot_str_printf(&known, "%s%s", t == glot_templates ? "" : ", ", t->name);
     }
-    glot_status status = GLOT_FAIL(err, GLOT_BAD_VALUE, "template '%s' is not known, expected one of %s", name,
-                                   known.data ? known.data : "");
+    glot_status status = GLOT_FAIL(err, GLOT_BAD_VALUE, "template '%s' is not known, expected one of %s",
+                                   name, known.data ? known.data : "");
     glot_str_release(&known);
     return status;
 }

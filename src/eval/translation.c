@@ -1,10 +1,11 @@
 /* translation.c
  *
- * BLEU = bp exp(mean over n = 1..4 of log p_n),  p_n = 100 matches / n-grams of the hypotheses; where no n-gram matches, 100 / (2^i n-grams)
- * for the i-th such n; bp = exp(1 - reference words / hypothesis words) where the hypotheses are shorter.
+ * BLEU = bp exp(mean over n = 1..4 of log p_n),  p_n = 100 matches / n-grams of the hypotheses; where no n-gram
+ * matches, 100 / (2^i n-grams) for the i-th such n; bp = exp(1 - reference words / hypothesis words) where the
+ * hypotheses are shorter.
  *
- * chrF = 100 (1 + b^2) P R / (b^2 P + R), b = 2; P and R are means over the orders 1..6 (chrF++: word orders 1 and 2 too) of matches over
- * the hypotheses' and the references' n-grams, orders without any left out.
+ * chrF = 100 (1 + b^2) P R / (b^2 P + R), b = 2; P and R are means over the orders 1..6 (chrF++: word orders
+ * 1 and 2 too) of matches over the hypotheses' and the references' n-grams, orders without any left out.
  *
  * All counts are summed over the corpus first.
  */
@@ -50,8 +51,10 @@ void glot_translation_free(glot_translation *t)
     glot_free(t);
 }
 
-/* Adds the counts of orders 1..n_orders of units[0] against units[1]. An order that the reference lacks counts nothing for chrF. */
-static glot_status add_orders(glot_translation *t, glot_ngram_counts *sums, size_t n_orders, bool is_chrf, glot_error *err)
+/* Adds the counts of orders 1..n_orders of units[0] against units[1]. An order that the reference lacks
+ * counts nothing for chrF. */
+static glot_status add_orders(glot_translation *t, glot_ngram_counts *sums, size_t n_orders, bool is_chrf,
+                              glot_error *err)
 {
     for (size_t n = 1; n <= n_orders; n++) {
         glot_ngram_counts c;
@@ -80,7 +83,8 @@ static glot_status number_words(glot_translation *t, glot_error *err)
     return GLOT_OK;
 }
 
-static glot_status add_bleu(glot_translation *t, const char *const *texts, const size_t *sizes, glot_error *err)
+static glot_status add_bleu(glot_translation *t, const char *const *texts, const size_t *sizes,
+                            glot_error *err)
 {
     for (int side = 0; side < 2; side++) {
         glot_tokenize_13a(&t->text, &t->other, texts[side], sizes[side]);
@@ -96,7 +100,8 @@ static glot_status add_bleu(glot_translation *t, const char *const *texts, const
     return add_orders(t, t->bleu, BLEU_ORDER, false, err);
 }
 
-static glot_status add_chrf(glot_translation *t, const char *const *texts, const size_t *sizes, glot_error *err)
+static glot_status add_chrf(glot_translation *t, const char *const *texts, const size_t *sizes,
+                            glot_error *err)
 {
     for (int side = 0; side < 2; side++) {
         glot_codes *codes = &t->codes[side], *units = &t->units[side];
@@ -112,8 +117,8 @@ static glot_status add_chrf(glot_translation *t, const char *const *texts, const
     return add_orders(t, t->words, WORD_ORDER, true, err);
 }
 
-glot_status glot_translation_add(glot_translation *t, const char *hypothesis, size_t hypothesis_size, const char *reference,
-                                 size_t reference_size, glot_error *err)
+glot_status glot_translation_add(glot_translation *t, const char *hypothesis, size_t hypothesis_size,
+                                 const char *reference, size_t reference_size, glot_error *err)
 {
     const char *texts[] = {hypothesis, reference};
     size_t sizes[] = {hypothesis_size, reference_size};
@@ -145,7 +150,8 @@ static double bleu_score(const glot_translation *t)
 }
 
 /* Adds the precision and recall of orders that both sides have. */
-static void add_means(double *precision, double *recall, int *n_orders, const glot_ngram_counts *counts, size_t n)
+static void add_means(double *precision, double *recall, int *n_orders, const glot_ngram_counts *counts,
+                      size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (counts[i].hypothesis == 0 || counts[i].reference == 0)
@@ -173,5 +179,6 @@ static double chrf_score(const glot_translation *t, size_t n_word_orders)
 
 glot_translation_scores glot_translation_finish(const glot_translation *t)
 {
-    return (glot_translation_scores){bleu_score(t), chrf_score(t, 0), chrf_score(t, WORD_ORDER), t->sentences};
+    return (glot_translation_scores){bleu_score(t), chrf_score(t, 0), chrf_score(t, WORD_ORDER),
+                                     t->sentences};
 }

@@ -1,7 +1,8 @@
 /* translation.h
  *
- * Corpus scores of translations as sacreBLEU computes them (INTERFACES, "Blocks and scores"): BLEU with 13a tokenization and exponential
- * smoothing, chrF (character 6-grams, beta 2) and chrF++ (word bigrams too), one reference for each sentence.
+ * Corpus scores of translations as sacreBLEU computes them (INTERFACES, "Blocks and scores"): BLEU with 13a
+ * tokenization and exponential smoothing, chrF (character 6-grams, beta 2) and chrF++ (word bigrams too), one
+ * reference for each sentence.
  *
  *     glot_translation *t;
  *     GLOT_TRY(glot_translation_create(&t, err));
@@ -22,8 +23,8 @@ typedef struct glot_translation glot_translation;
 glot_status glot_translation_create(glot_translation **out, glot_error *err);
 void glot_translation_free(glot_translation *t); /* NULL is allowed */
 /* One sentence and its reference, valid UTF-8. */
-glot_status glot_translation_add(glot_translation *t, const char *hypothesis, size_t hypothesis_size, const char *reference,
-                                 size_t reference_size, glot_error *err);
+glot_status glot_translation_add(glot_translation *t, const char *hypothesis, size_t hypothesis_size,
+                                 const char *reference, size_t reference_size, glot_error *err);
 glot_translation_scores glot_translation_finish(const glot_translation *t);
 
 #endif

@@ -1,7 +1,8 @@
 /* translation_words.c
  *
- * mteval-v13a is a few replacements of ASCII characters, made here on UTF-8 bytes: "not a digit" may then match one byte of a longer
- * character instead of the whole, which changes nothing, since what is inserted stands beside ASCII characters only.
+ * mteval-v13a is a few replacements of ASCII characters, made here on UTF-8 bytes: "not a digit" may then
+ * match one byte of a longer character instead of the whole, which changes nothing, since what is inserted
+ * stands beside ASCII characters only.
  */
 #include "eval/translation_words.h"
 #include "base/memory.h"

@@ -15,7 +15,8 @@ typedef struct glot_words {
 glot_status glot_words_split(glot_words *out, const glot_codes *codes, glot_error *err);
 /* chrF++: the same, an ASCII punctuation mark at a word's end, else at its start, made a word of its own. */
 glot_status glot_words_split_punctuation(glot_words *out, const glot_codes *codes, glot_error *err);
-/* BLEU's mteval-v13a tokenization of a UTF-8 text: *out is the text with white space between its tokens. `scratch` as `out`. */
+/* BLEU's mteval-v13a tokenization of a UTF-8 text: *out is the text with white space between its tokens.
+ * `scratch` as `out`. */
 void glot_tokenize_13a(glot_str *out, glot_str *scratch, const char *text, size_t size);
 
 #endif

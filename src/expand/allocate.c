@@ -22,7 +22,9 @@ static glot_status shares_of(double *shares, const double *s, int64_t n, glot_er
         bool is_possible = s[l] > 0.0 && isfinite(s[l]) && isfinite(sum += 1.0 / s[l]);
         if (!is_possible)
             return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                             "the similarity of layer %" PRId64 " is %g; experts can only be allocated to positive similarities", l, s[l]);
+                             "the similarity of layer %" PRId64
+                             " is %g; experts can only be allocated to positive similarities",
+                             l, s[l]);
     }
     for (int64_t l = 0; l < n; l++)
         shares[l] = 1.0 / s[l] / sum;
@@ -44,7 +46,8 @@ static double next_delta(double share, int64_t n)
     return ((double)n + TIP) / share;
 }
 
-/* The smallest delta above which some layer gets its next expert, and how many do so together. counts: N_l. */
+/* The smallest delta above which some layer gets its next expert, and how many do so together. counts: N_l.
+ */
 static double next_step(const double *shares, const int64_t *counts, int64_t n_layers, int64_t *n_together)
 {
     double least = INFINITY;
@@ -60,13 +63,16 @@ static double next_step(const double *shares, const int64_t *counts, int64_t n_l
     return least;
 }
 
-static glot_status set_counts(glot_allocation *a, const int64_t *counts, const int32_t *existing, glot_error *err)
+static glot_status set_counts(glot_allocation *a, const int64_t *counts, const int32_t *existing,
+                              glot_error *err)
 {
     for (int64_t l = 0; l < a->n_layers; l++) {
         int64_t total = existing[l] + counts[l] - 1;
         if (total > GLOT_MAX_EXPERTS)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %" PRId64 " would get %" PRId64 " experts, expected at most %d: the budget is too large", l,
-                             total, GLOT_MAX_EXPERTS);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                             "layer %" PRId64 " would get %" PRId64
+                             " experts, expected at most %d: the budget is too large",
+                             l, total, GLOT_MAX_EXPERTS);
         a->n_experts[l] = (int32_t)total;
     }
     glot_allocation_sum(a, existing);
@@ -75,12 +81,14 @@ static glot_status set_counts(glot_allocation *a, const int64_t *counts, const i
 
 /* ---- budgets ---- */
 
-static glot_status allocate_delta(glot_allocation *a, const double *shares, const int32_t *existing, double delta, glot_error *err)
+static glot_status allocate_delta(glot_allocation *a, const double *shares, const int32_t *existing,
+                                  double delta, glot_error *err)
 {
     int64_t counts[GLOT_MAX_LAYERS], n_together;
     bool is_possible = delta > 0.0 && delta <= (double)GLOT_MAX_EXPERTS * GLOT_MAX_LAYERS;
     if (!is_possible)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a delta of %g is outside 0 to %d", delta, GLOT_MAX_EXPERTS * GLOT_MAX_LAYERS);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a delta of %g is outside 0 to %d", delta,
+                         GLOT_MAX_EXPERTS * GLOT_MAX_LAYERS);
     for (int64_t l = 0; l < a->n_layers; l++) {
         double n = ceil(shares[l] * delta - TIP);
         counts[l] = n < 1.0 ? 1 : (int64_t)n;
@@ -91,18 +99,22 @@ static glot_status allocate_delta(glot_allocation *a, const double *shares, cons
         return GLOT_OK;
     for (int64_t l = 0; l < a->n_layers; l++)
         counts[l] = 1;
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a delta of %g gives no layer a new expert; the first one comes above %.9g", delta,
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                     "a delta of %g gives no layer a new expert; the first one comes above %.9g", delta,
                      next_step(shares, counts, a->n_layers, &n_together));
 }
 
-/* Goes up in delta from one new expert to the next as long as the budget holds. Layers of equal similarity get theirs together. */
-static glot_status allocate_number(glot_allocation *a, const double *shares, const int32_t *existing, int64_t n_new, glot_error *err)
+/* Goes up in delta from one new expert to the next as long as the budget holds. Layers of equal similarity
+ * get theirs together. */
+static glot_status allocate_number(glot_allocation *a, const double *shares, const int32_t *existing,
+                                   int64_t n_new, glot_error *err)
 {
     int64_t counts[GLOT_MAX_LAYERS], n_together, given = 0;
     double from = 0.0, to;
     if (n_new > (int64_t)GLOT_MAX_EXPERTS * a->n_layers)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " new experts are more than %d for each of %" PRId64 " layers", n_new, GLOT_MAX_EXPERTS,
-                         a->n_layers);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "%" PRId64 " new experts are more than %d for each of %" PRId64 " layers", n_new,
+                         GLOT_MAX_EXPERTS, a->n_layers);
     for (int64_t l = 0; l < a->n_layers; l++)
         counts[l] = 1;
     while (to = next_step(shares, counts, a->n_layers, &n_together), given + n_together <= n_new) {
@@ -112,14 +124,16 @@ static glot_status allocate_number(glot_allocation *a, const double *shares, con
         from = to;
     }
     if (given == 0)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " new experts are too few: %" PRId64 " layers are equally alike and get theirs together", n_new,
-                         n_together);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "%" PRId64 " new experts are too few: %" PRId64
+                         " layers are equally alike and get theirs together",
+                         n_new, n_together);
     a->delta = from + (to - from) / 2.0;
     return set_counts(a, counts, existing, err);
 }
 
-glot_status glot_allocate(glot_allocation *out, const double *s, const int32_t *existing, int64_t n_layers, const glot_budget *budget,
-                          glot_error *err)
+glot_status glot_allocate(glot_allocation *out, const double *s, const int32_t *existing, int64_t n_layers,
+                          const glot_budget *budget, glot_error *err)
 {
     double shares[GLOT_MAX_LAYERS];
     *out = (glot_allocation){.n_layers = n_layers};
@@ -130,13 +144,15 @@ glot_status glot_allocate(glot_allocation *out, const double *s, const int32_t *
 
 /* ---- layouts of export formats ---- */
 
-/* As the formats' readers have it: Qwen-MoE's mlp_only_layers, ERNIE's moe_layer_start_index and moe_layer_end_index. */
+/* As the formats' readers have it: Qwen-MoE's mlp_only_layers, ERNIE's moe_layer_start_index and
+ * moe_layer_end_index. */
 const glot_layout_format glot_layout_formats[] = {
     {"hf", GLOT_LAYOUT_ANY, "any counts"},
     {"mixtral", GLOT_LAYOUT_UNIFORM, "one count of experts for all layers"},
     {"qwen2_moe", GLOT_LAYOUT_UNIFORM_SOME, "one count of experts for all layers that are not dense"},
     {"qwen3_moe", GLOT_LAYOUT_UNIFORM_SOME, "one count of experts for all layers that are not dense"},
-    {"ernie4_5_moe", GLOT_LAYOUT_UNIFORM_RANGE, "one count of experts from a first to a last layer, the others dense"},
+    {"ernie4_5_moe", GLOT_LAYOUT_UNIFORM_RANGE,
+     "one count of experts from a first to a last layer, the others dense"},
     {"moe-lpr", GLOT_LAYOUT_UNIFORM, "one count of experts for all layers"},
     {"gguf", GLOT_LAYOUT_UNIFORM, "one count of experts for all layers"},
     {0},
@@ -149,10 +165,14 @@ glot_status glot_layout_find(const glot_layout_format **out, const char *name, g
             *out = f;
             return GLOT_OK;
         }
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s' is no export format, expected hf, mixtral, qwen2_moe, qwen3_moe, ernie4_5_moe, moe-lpr or gguf", name);
+    return GLOT_FAIL(
+        err, GLOT_BAD_ARGUMENT,
+        "'%s' is no export format, expected hf, mixtral, qwen2_moe, qwen3_moe, ernie4_5_moe, moe-lpr or gguf",
+        name);
 }
 
-/* The layers with more than one expert: how many, from where to where (behind), and their count; -1 where they differ. */
+/* The layers with more than one expert: how many, from where to where (behind), and their count; -1 where
+ * they differ. */
 typedef struct extent {
     int64_t n, first, end;
     int32_t count;
@@ -228,7 +248,8 @@ static int64_t cost_of_range(const fitting *f, int64_t first, int64_t end, int32
     return cost;
 }
 
-/* The longest run of layers around those that have experts already; of runs as long the one with the least similarity. */
+/* The longest run of layers around those that have experts already; of runs as long the one with the least
+ * similarity. */
 static bool fit_range(const fitting *f, int32_t count)
 {
     extent kept = extent_of(f->existing, f->a->n_layers);
@@ -236,10 +257,12 @@ static bool fit_range(const fitting *f, int32_t count)
     double best_sum = INFINITY;
     for (int64_t first = 0; first < f->a->n_layers; first++) {
         double sum = 0.0;
-        for (int64_t end = first + 1; end <= f->a->n_layers && cost_of_range(f, first, end, count) <= f->n_new; end++) {
+        for (int64_t end = first + 1;
+             end <= f->a->n_layers && cost_of_range(f, first, end, count) <= f->n_new; end++) {
             sum += f->s[end - 1];
             bool is_covering = kept.n == 0 || (first <= kept.first && end >= kept.end);
-            if (is_covering && (end - first > best_length || (end - first == best_length && sum < best_sum))) {
+            if (is_covering &&
+                (end - first > best_length || (end - first == best_length && sum < best_sum))) {
                 best_first = first;
                 best_length = end - first;
                 best_sum = sum;
@@ -280,7 +303,8 @@ static int64_t least_uniform(const fitting *f)
     return new > 0 ? new : f->a->n_layers;
 }
 
-glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *format, const double *s, const int32_t *existing, glot_error *err)
+glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *format, const double *s,
+                                const int32_t *existing, glot_error *err)
 {
     if (glot_layout_holds(format, a->n_experts, a->n_layers))
         return GLOT_OK;
@@ -294,17 +318,20 @@ glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *fo
     if (!fits && format->layout == GLOT_LAYOUT_UNIFORM_SOME)
         fits = fit_some(&f, count);
     if (!fits)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s holds %s: that takes at least %" PRId64 " new experts, and the budget gives %" PRId64, format->name,
-                         format->holds, least_uniform(&f), f.n_new);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "%s holds %s: that takes at least %" PRId64
+                         " new experts, and the budget gives %" PRId64,
+                         format->name, format->holds, least_uniform(&f), f.n_new);
     glot_allocation_sum(a, existing);
     return GLOT_OK;
 }
 
 json_t *glot_allocation_json(const glot_allocation *a, const glot_layout_format *format)
 {
-    json_t *o = json_pack("{s:o, s:I, s:I, s:f}", "experts", glot_json_ints(a->n_experts, a->n_layers), "total", (json_int_t)a->total, "new",
-                          (json_int_t)a->n_new, "delta", a->delta);
+    json_t *o = json_pack("{s:o, s:I, s:I, s:f}", "experts", glot_json_ints(a->n_experts, a->n_layers),
+                          "total", (json_int_t)a->total, "new", (json_int_t)a->n_new, "delta", a->delta);
     if (a->is_fitted)
-        json_object_update_new(o, json_pack("{s:s, s:o}", "for", format->name, "asked", glot_json_ints(a->asked, a->n_layers)));
+        json_object_update_new(
+            o, json_pack("{s:s, s:o}", "for", format->name, "asked", glot_json_ints(a->asked, a->n_layers)));
     return o;
 }

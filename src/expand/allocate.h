@@ -4,8 +4,8 @@
  *
  *     N_l = ceil( (1/S_l) / sum_j (1/S_j) * delta - 1e-9 )        N_l - 1 experts are new
  *
- * delta is given, or the largest allocation is taken that a number of new experts allows. An export format may hold only some layouts: then the
- * allocation is made to fit.
+ * delta is given, or the largest allocation is taken that a number of new experts allows. An export format
+ * may hold only some layouts: then the allocation is made to fit.
  */
 #ifndef GLOT_EXPAND_ALLOCATE_H
 #define GLOT_EXPAND_ALLOCATE_H
@@ -27,10 +27,10 @@ typedef struct glot_allocation {
     int32_t asked[GLOT_MAX_LAYERS];     /* what that is */
 } glot_allocation;
 
-/* s [n_layers] positive; existing [n_layers]: experts that the layers have, which are kept. GLOT_BAD_ARGUMENT where the budget gives no layer an
- * expert, or a layer more than GLOT_MAX_EXPERTS, with what could be. */
-glot_status glot_allocate(glot_allocation *out, const double *s, const int32_t *existing, int64_t n_layers, const glot_budget *budget,
-                          glot_error *err);
+/* s [n_layers] positive; existing [n_layers]: experts that the layers have, which are kept. GLOT_BAD_ARGUMENT
+ * where the budget gives no layer an expert, or a layer more than GLOT_MAX_EXPERTS, with what could be. */
+glot_status glot_allocate(glot_allocation *out, const double *s, const int32_t *existing, int64_t n_layers,
+                          const glot_budget *budget, glot_error *err);
 
 /* What an export format can hold. */
 typedef enum glot_layout {
@@ -50,12 +50,15 @@ extern const glot_layout_format glot_layout_formats[];
 glot_status glot_layout_find(const glot_layout_format **out, const char *name, glot_error *err);
 bool glot_layout_holds(const glot_layout_format *format, const int32_t *n_experts, int64_t n_layers);
 
-/* Makes an allocation one that the format holds, with at most as many new experts: the same number in every layer where that can be, else (where
- * the format allows it) the layers with the least similarity get a second expert and the others stay dense. GLOT_BAD_ARGUMENT, with the least
- * that could be, where nothing fits. */
-glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *format, const double *s, const int32_t *existing, glot_error *err);
+/* Makes an allocation one that the format holds, with at most as many new experts: the same number in every
+ * layer where that can be, else (where the format allows it) the layers with the least similarity get a
+ * second expert and the others stay dense. GLOT_BAD_ARGUMENT, with the least that could be, where nothing
+ * fits. */
+glot_status glot_allocation_fit(glot_allocation *a, const glot_layout_format *format, const double *s,
+                                const int32_t *existing, glot_error *err);
 
-/* INTERFACES `glot allocate`: {"experts", "total", "new", "delta"}, and where it was made to fit a format "for" and "asked". New reference. */
+/* INTERFACES `glot allocate`: {"experts", "total", "new", "delta"}, and where it was made to fit a format
+ * "for" and "asked". New reference. */
 json_t *glot_allocation_json(const glot_allocation *a, const glot_layout_format *format);
 /* total and n_new out of n_experts. */
 void glot_allocation_sum(glot_allocation *a, const int32_t *existing);

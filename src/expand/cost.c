@@ -5,7 +5,8 @@
 
 static bool is_new(const glot_model_config *c, const glot_param_id *id)
 {
-    return id->role == GLOT_ROLE_ROUTER || id->role == GLOT_ROLE_LANGUAGE_GATE || (id->expert > 0 && c->n_experts[id->layer] > 1);
+    return id->role == GLOT_ROLE_ROUTER || id->role == GLOT_ROLE_LANGUAGE_GATE ||
+           (id->expert > 0 && c->n_experts[id->layer] > 1);
 }
 
 /* The rules of glot_set_trainable. */
@@ -14,7 +15,8 @@ static bool is_trained(const glot_model_config *c, const glot_param_id *id, glot
     bool is_router = id->role == GLOT_ROLE_ROUTER, is_expert = id->expert >= 0 && c->n_experts[id->layer] > 1;
     switch (what) {
     case GLOT_TRAIN_NEW_EXPERTS:
-        return is_router || (is_expert && id->expert > 0 && c->expert_group[id->layer][id->expert] == c->n_groups - 1);
+        return is_router ||
+               (is_expert && id->expert > 0 && c->expert_group[id->layer][id->expert] == c->n_groups - 1);
     case GLOT_TRAIN_ALL_EXPERTS:
         return is_router || is_expert;
     case GLOT_TRAIN_ROUTERS:
@@ -54,7 +56,8 @@ static bool is_product(const glot_param_id *id)
 }
 
 /* The lowest layer that trains: what its own input would need is not computed, nor anything below it. */
-static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids, size_t n, glot_trainable what)
+static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids, size_t n,
+                            glot_trainable what)
 {
     int64_t lowest = what == GLOT_TRAIN_ALL || what == GLOT_TRAIN_LORA ? -1 : c->n_layers;
     for (size_t i = 0; i < n; i++)
@@ -67,23 +70,27 @@ static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids
 static bool has_input_gradient(const glot_param_id *id, glot_trainable what, int64_t lowest)
 {
     if (what == GLOT_TRAIN_LORA)
-        return id->layer != 0 || (id->role != GLOT_ROLE_Q && id->role != GLOT_ROLE_K && id->role != GLOT_ROLE_V);
+        return id->layer != 0 ||
+               (id->role != GLOT_ROLE_Q && id->role != GLOT_ROLE_K && id->role != GLOT_ROLE_V);
     return id->layer < 0 || id->layer > lowest || (id->layer == lowest && id->role == GLOT_ROLE_DOWN_PROJ);
 }
 
-static double matrix_flops(const glot_model_config *c, const glot_param_id *id, glot_trainable what, int64_t lowest)
+static double matrix_flops(const glot_model_config *c, const glot_param_id *id, glot_trainable what,
+                           int64_t lowest)
 {
     double products = 1.0 + has_input_gradient(id, what, lowest) + is_trained(c, id, what);
     return 2.0 * products * uses_of(c, id) * (double)elements_of(c, id);
 }
 
 /* Adds a matrix's products to the totals. */
-static void add_matrix(glot_cost *out, const glot_model_config *c, const glot_param_id *id, glot_trainable what, int64_t lowest)
+static void add_matrix(glot_cost *out, const glot_model_config *c, const glot_param_id *id,
+                       glot_trainable what, int64_t lowest)
 {
     out->flops_per_token += matrix_flops(c, id, what, lowest);
     double forward = 2.0 * uses_of(c, id) * (double)elements_of(c, id);
     out->forward_flops_per_token += forward;
-    bool is_made_again = id->role != GLOT_ROLE_ROUTER && id->role != GLOT_ROLE_DOWN_PROJ; /* their results are kept */
+    bool is_made_again =
+        id->role != GLOT_ROLE_ROUTER && id->role != GLOT_ROLE_DOWN_PROJ; /* their results are kept */
     if (is_made_again && id->layer >= lowest && id->layer >= 0 && id->layer < c->n_layers - 1)
         out->recomputed_flops_per_token += forward;
 }
@@ -100,7 +107,8 @@ static void add_attention(glot_cost *out, const glot_model_config *c, int64_t le
     out->recomputed_flops_per_token += forward / (double)c->n_layers * (lowest < 0 ? back - 1.0 : back);
 }
 
-glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_trainable what, int64_t length, glot_error *err)
+glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_trainable what, int64_t length,
+                         glot_error *err)
 {
     glot_param_id *ids = NULL;
     size_t n = 0;
@@ -129,6 +137,7 @@ void glot_cost_add_lora(glot_cost *cost, const glot_model_config *c, int64_t ran
     uint64_t n = glot_lora_elements(c, rank);
     cost->n_trained += n;
     cost->forward_flops_per_token += 2.0 * (double)n;
-    /* forward; back: x A^T again, through B and A, and both gradients, the A half three times and the B half twice */
+    /* forward; back: x A^T again, through B and A, and both gradients, the A half three times and the B half
+     * twice */
     cost->flops_per_token += 2.0 * (1.0 + 2.5) * (double)n;
 }

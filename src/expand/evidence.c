@@ -54,7 +54,8 @@ static glot_document document_of(const glot_evidence_language *l, uint64_t i)
 
 /* ---- frequencies ---- */
 
-/* counts [vocab] of the language's documents that are not held out. Of more text than is counted, documents are taken evenly over it. */
+/* counts [vocab] of the language's documents that are not held out. Of more text than is counted, documents
+ * are taken evenly over it. */
 static void count_tokens(uint64_t *counts, glot_evidence_language *l)
 {
     const glot_store_language *s = language_of(l);
@@ -62,8 +63,9 @@ static void count_tokens(uint64_t *counts, glot_evidence_language *l)
     for (uint64_t i = 0; i < s->n_documents; i++) {
         glot_document d = document_of(l, i);
         uint64_t left = GLOT_EVIDENCE_MAX_TOKENS - l->n_counted_tokens, n = d.n_ids < left ? d.n_ids : left;
-        bool is_ahead = s->n_tokens > GLOT_EVIDENCE_MAX_TOKENS &&
-                        (double)l->n_counted_tokens * (double)s->n_tokens > (double)seen * GLOT_EVIDENCE_MAX_TOKENS;
+        bool is_ahead =
+            s->n_tokens > GLOT_EVIDENCE_MAX_TOKENS &&
+            (double)l->n_counted_tokens * (double)s->n_tokens > (double)seen * GLOT_EVIDENCE_MAX_TOKENS;
         seen += d.n_ids;
         if (is_ahead || is_held_out(i, s->n_documents, held_out))
             continue;
@@ -77,8 +79,9 @@ static glot_status add_language(tally *t, glot_evidence_language *l, glot_error 
 {
     int group = l->is_old ? OLD : NEW;
     if (glot_token_store_vocabulary_size(l->store) > t->vocab)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s' has ids up to %d, but the model's vocabulary has %" PRId64 " entries",
-                         glot_token_store_path(l->store), glot_token_store_vocabulary_size(l->store) - 1, t->vocab);
+        return GLOT_FAIL(
+            err, GLOT_BAD_VALUE, "'%s' has ids up to %d, but the model's vocabulary has %" PRId64 " entries",
+            glot_token_store_path(l->store), glot_token_store_vocabulary_size(l->store) - 1, t->vocab);
     for (int64_t v = 0; v < t->vocab; v++)
         t->counts[v] = 0;
     l->n_counted_tokens = l->n_held_out = l->n_stay = 0;
@@ -125,8 +128,8 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The smallest A that at least the share `keep` of n values (sorted here) does not exceed. The little that is taken off keeps a whole product
- * whole: 0.07 * 100 is 7.000000000000001. */
+/* The smallest A that at least the share `keep` of n values (sorted here) does not exceed. The little that is
+ * taken off keeps a whole product whole: 0.07 * 100 is 7.000000000000001. */
 static double quantile(double *values, size_t n, double keep)
 {
     double rank = ceil(keep * (double)n - 1e-9);
@@ -155,7 +158,8 @@ static void count_staying(const tally *t, glot_evidence_language *languages, siz
 }
 
 /* The model has its evidence: A from the held-out documents. */
-static glot_status find_threshold(tally *t, glot_model *m, glot_evidence_language *languages, size_t n, double keep, glot_error *err)
+static glot_status find_threshold(tally *t, glot_model *m, glot_evidence_language *languages, size_t n,
+                                  double keep, glot_error *err)
 {
     glot_exact_test test;
     double *sorted = NULL;
@@ -181,23 +185,30 @@ glot_status glot_evidence_check(const glot_evidence_language *languages, size_t 
     size_t n_old = 0;
     for (size_t i = 0; i < n; i++) {
         if (languages[i].is_old && held_out_of(&languages[i]) == 0)
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "old language '%s' has 1 document to train on, but the exact path needs at least 2: one that is "
-                             "counted and one that is held out", language_of(&languages[i])->name);
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "old language '%s' has 1 document to train on, but the exact path needs at "
+                             "least 2: one that is "
+                             "counted and one that is held out",
+                             language_of(&languages[i])->name);
         n_old += languages[i].is_old;
     }
     if (n_old == 0 || n_old == n)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "the exact path needs text of old and of new languages, but none is %s", n_old ? "new" : "old");
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "the exact path needs text of old and of new languages, but none is %s",
+                         n_old ? "new" : "old");
     return GLOT_OK;
 }
 
-glot_status glot_evidence_count(glot_model *m, glot_evidence_language *languages, size_t n, double keep, glot_error *err)
+glot_status glot_evidence_count(glot_model *m, glot_evidence_language *languages, size_t n, double keep,
+                                glot_error *err)
 {
     tally t = {.vocab = m->config.vocab_size};
     size_t vocab = (size_t)t.vocab;
     const char *what = "the evidence of the exact path";
     glot_status status = GLOT_OK;
     if (!(keep > 0.0 && keep <= 1.0))
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "the share of old documents to keep is %g, expected a number above 0 to 1", keep);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "the share of old documents to keep is %g, expected a number above 0 to 1", keep);
     GLOT_TRY(glot_evidence_check(languages, n, err));
     GLOT_TRY_OUT(glot_new(&t.frequencies[OLD], vocab, sizeof(double), what, err));
     GLOT_TRY_OUT(glot_new(&t.frequencies[NEW], vocab, sizeof(double), what, err));

@@ -43,15 +43,16 @@ static int32_t next_layer(const layer_set *set, const glot_model_config *c, cons
     return best;
 }
 
-glot_status glot_gates_most_similar(glot_gate_config *gate, const glot_model_config *c, const double *similarity,
-                                    int64_t count, glot_error *err)
+glot_status glot_gates_most_similar(glot_gate_config *gate, const glot_model_config *c,
+                                    const double *similarity, int64_t count, glot_error *err)
 {
     int n_routers = 0;
     for (int64_t l = 0; l < c->n_layers; l++)
         n_routers += c->n_experts[l] > 1;
     if (count > n_routers)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " layers are to have a language gate, but only %d have a router",
-                         count, n_routers);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "%" PRId64 " layers are to have a language gate, but only %d have a router", count,
+                         n_routers);
     layer_set set = gated_layers(c);
     while (set.n < count)
         insert(&set, next_layer(&set, c, similarity));
@@ -59,16 +60,18 @@ glot_status glot_gates_most_similar(glot_gate_config *gate, const glot_model_con
     return GLOT_OK;
 }
 
-glot_status glot_gates_listed(glot_gate_config *gate, const glot_model_config *c, const int32_t *layers, size_t n,
-                              glot_error *err)
+glot_status glot_gates_listed(glot_gate_config *gate, const glot_model_config *c, const int32_t *layers,
+                              size_t n, glot_error *err)
 {
     layer_set set = gated_layers(c);
     for (size_t i = 0; i < n; i++) {
         if (layers[i] < 0 || layers[i] >= c->n_layers)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %d is to have a language gate, but the layers are 0 to %" PRId64,
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                             "layer %d is to have a language gate, but the layers are 0 to %" PRId64,
                              layers[i], c->n_layers - 1);
         if (c->n_experts[layers[i]] == 1)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %d is to have a language gate, but has no router", layers[i]);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "layer %d is to have a language gate, but has no router",
+                             layers[i]);
         insert(&set, layers[i]);
     }
     *gate = to_config(&set, c);
@@ -81,8 +84,9 @@ static glot_status check_form(const glot_model *m, const glot_gate_config *gate,
     const glot_gate_config *old = &m->config.gate;
     if (old->n_layers == 0 || old->is_sequence_sum == gate->is_sequence_sum)
         return GLOT_OK;
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': its language gates have the form '%s' and cannot have '%s' besides",
-                     m->path, names[old->is_sequence_sum], names[gate->is_sequence_sum]);
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                     "'%s': its language gates have the form '%s' and cannot have '%s' besides", m->path,
+                     names[old->is_sequence_sum], names[gate->is_sequence_sum]);
 }
 
 glot_status glot_gates_add(glot_model *m, const glot_gate_config *gate, uint64_t seed, glot_error *err)

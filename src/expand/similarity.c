@@ -1,4 +1,5 @@
-/* similarity.c: METHOD 4: means of unit vectors out of an observer of the layers, and what follows from them. */
+/* similarity.c: METHOD 4: means of unit vectors out of an observer of the layers, and what follows from them.
+ */
 #include "expand/similarity.h"
 #include "base/memory.h"
 #include "model/view.h"
@@ -36,7 +37,8 @@ static void add_layer(void *user, glot_workspace *ws, int64_t layer)
 {
     const glot_hsa *h = user;
     glot_acts_view a = glot_view_acts(ws, layer);
-    glot_tensor sum = glot_tensor_slice(&h->sums, layer, 1), counted = glot_tensor_prefix_1d(&h->is_counted, ws->n_tokens);
+    glot_tensor sum = glot_tensor_slice(&h->sums, layer, 1),
+                counted = glot_tensor_prefix_1d(&h->is_counted, ws->n_tokens);
     glot_op_unit_sum(ws->be, &sum, &a.ffn_in, &counted);
 }
 
@@ -67,13 +69,15 @@ static glot_status prepare(glot_hsa *h, int64_t length, glot_error *err)
     GLOT_TRY(glot_pool_init(&h->pool, h->model->be, measure.peak, "similarity", err));
     place_sums(h, &h->pool);
     h->model->be->zero(h->model->be, &h->sums);
-    GLOT_TRY(glot_workspace_create(&h->ws, h->model, GLOT_WORKSPACE_INFER, h->capacity, n_context, n_context, err));
+    GLOT_TRY(glot_workspace_create(&h->ws, h->model, GLOT_WORKSPACE_INFER, h->capacity, n_context, n_context,
+                                   err));
     h->ws->on_layer = add_layer;
     h->ws->on_layer_user = h;
     return GLOT_OK;
 }
 
-glot_status glot_hsa_create(glot_hsa **out, const glot_model *m, const glot_hsa_options *options, glot_error *err)
+glot_status glot_hsa_create(glot_hsa **out, const glot_model *m, const glot_hsa_options *options,
+                            glot_error *err)
 {
     glot_hsa *h = NULL;
     GLOT_TRY(glot_new(&h, 1, sizeof *h, "similarity", err));
@@ -105,8 +109,14 @@ void glot_hsa_free(glot_hsa *h)
 /* Runs the windows that wait. */
 static glot_status flush(glot_hsa *h, glot_error *err)
 {
-    glot_batch batch = {.n_tokens = h->n_rows, .ids = h->ids, .positions = h->positions, .n_segments = h->n_segments, .segments = h->segments,
-                        .n_documents = h->n_segments, .documents = h->documents, .gate_sums = h->gate_sums};
+    glot_batch batch = {.n_tokens = h->n_rows,
+                        .ids = h->ids,
+                        .positions = h->positions,
+                        .n_segments = h->n_segments,
+                        .segments = h->segments,
+                        .n_documents = h->n_segments,
+                        .documents = h->documents,
+                        .gate_sums = h->gate_sums};
     glot_tensor counted = glot_tensor_prefix_1d(&h->is_counted, h->n_rows);
     if (h->n_rows == 0)
         return GLOT_OK;
@@ -131,7 +141,8 @@ static glot_status add_window(glot_hsa *h, const int32_t *ids, int64_t n, bool i
         h->counted[row + i] = i > 0;
     }
     h->n_gated = is_continued ? h->n_gated : 0;
-    glot_gate_document(h->documents + 4 * h->n_segments++, &h->model->config, row, h->ids + row, n + 1, 0, &h->n_gated);
+    glot_gate_document(h->documents + 4 * h->n_segments++, &h->model->config, row, h->ids + row, n + 1, 0,
+                       &h->n_gated);
     h->n_rows += n + 1;
     return GLOT_OK;
 }
@@ -162,7 +173,9 @@ glot_status glot_hsa_finish(glot_hsa *h, double *means, uint64_t *n_tokens, glot
     for (int64_t i = 0; i < n; i++) {
         means[i] /= (double)*n_tokens;
         if (!isfinite(means[i]))
-            return GLOT_FAIL(err, GLOT_NUMERIC, "'%s': a hidden state of layer %" PRId64 " is not finite; is a weight not a number? (`glot inspect` looks)",
+            return GLOT_FAIL(err, GLOT_NUMERIC,
+                             "'%s': a hidden state of layer %" PRId64
+                             " is not finite; is a weight not a number? (`glot inspect` looks)",
                              h->model->path ? h->model->path : "the model", i / hidden);
     }
     return GLOT_OK;
@@ -206,22 +219,26 @@ glot_status glot_similarity_check_groups(const bool *is_old, size_t n, glot_erro
     for (size_t i = 0; i < n; i++)
         n_old += is_old[i];
     if (n_old == 0 || n_old == n)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s of the %zu languages is old, and similarity compares new languages with old ones",
-                         n_old ? "every one" : "none", n);
+        return GLOT_FAIL(
+            err, GLOT_BAD_ARGUMENT,
+            "%s of the %zu languages is old, and similarity compares new languages with old ones",
+            n_old ? "every one" : "none", n);
     return GLOT_OK;
 }
 
-glot_status glot_similarity_measure(glot_similarity *out, const double *const *means, const bool *is_old, size_t n_languages, int64_t n_layers,
-                                    int64_t hidden, glot_error *err)
+glot_status glot_similarity_measure(glot_similarity *out, const double *const *means, const bool *is_old,
+                                    size_t n_languages, int64_t n_layers, int64_t hidden, glot_error *err)
 {
     GLOT_TRY(glot_similarity_check_groups(is_old, n_languages, err));
     *out = (glot_similarity){.n_languages = n_languages, .n_layers = n_layers};
-    GLOT_TRY(glot_new(&out->pairs, (size_t)n_layers * n_languages * n_languages, sizeof *out->pairs, "similarity", err));
+    GLOT_TRY(glot_new(&out->pairs, (size_t)n_layers * n_languages * n_languages, sizeof *out->pairs,
+                      "similarity", err));
     for (int64_t l = 0; l < n_layers; l++) {
         double *pairs = out->pairs + (size_t)l * n_languages * n_languages;
         for (size_t a = 0; a < n_languages; a++)
             for (size_t b = a; b < n_languages; b++)
-                pairs[a * n_languages + b] = pairs[b * n_languages + a] = dot(means[a] + l * hidden, means[b] + l * hidden, hidden);
+                pairs[a * n_languages + b] = pairs[b * n_languages + a] =
+                    dot(means[a] + l * hidden, means[b] + l * hidden, hidden);
         out->s[l] = layer_similarity(out, l, is_old);
     }
     return GLOT_OK;

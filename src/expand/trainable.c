@@ -44,6 +44,7 @@ glot_status glot_set_trainable(glot_model *m, glot_trainable what, glot_error *e
         m->params[i]->is_trainable = trains(&m->config, m->params[i], what);
     if (glot_model_trained(m, NULL) == 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': nothing would train: %s", m->path,
-                         what == GLOT_TRAIN_LORA ? "no layer has an adapter" : "no layer has more than one expert");
+                         what == GLOT_TRAIN_LORA ? "no layer has an adapter"
+                                                 : "no layer has more than one expert");
     return GLOT_OK;
 }

@@ -13,7 +13,8 @@ static bool grows(const glot_model_config *c, const int32_t *n_experts)
     return false;
 }
 
-static glot_status check_layers(const glot_model *m, const int32_t *n_experts, const int32_t *source, glot_error *err)
+static glot_status check_layers(const glot_model *m, const int32_t *n_experts, const int32_t *source,
+                                glot_error *err)
 {
     const glot_model_config *c = &m->config;
     for (int l = 0; l < c->n_layers; l++) {
@@ -49,7 +50,8 @@ static glot_status check_top_k(const glot_model *m, int top_k, glot_error *err)
 }
 
 /* The group that the new experts will form. A dense model becomes one with two groups: the old languages and
- * the new. What speaks for the languages added so far does not know those to come: it would keep their texts on the exact path. */
+ * the new. What speaks for the languages added so far does not know those to come: it would keep their texts
+ * on the exact path. */
 static glot_status add_group(glot_model *m, int top_k, glot_error *err)
 {
     glot_model_config *c = &m->config;
@@ -116,8 +118,8 @@ static glot_status grow_layer(glot_model *m, int l, int32_t n_experts, const glo
     return GLOT_OK;
 }
 
-glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
-                               glot_error *err)
+glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts,
+                               const glot_upcycle_settings *settings, glot_error *err)
 {
     GLOT_TRY(check_layers(m, n_experts, settings->source_expert, err));
     GLOT_TRY(check_top_k(m, settings->top_k, err));

@@ -32,9 +32,9 @@ typedef struct glot_upcycle_settings {
  * have the type of what they copy. After a failure the model can only be closed. */
 glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
                          glot_error *err);
-/* Only its refusals: GLOT_BAD_ARGUMENT for fewer experts than there are, none more at all, too many experts or
- * groups, another top_k. */
-glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
-                               glot_error *err);
+/* Only its refusals: GLOT_BAD_ARGUMENT for fewer experts than there are, none more at all, too many experts
+ * or groups, another top_k. */
+glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts,
+                               const glot_upcycle_settings *settings, glot_error *err);
 
 #endif

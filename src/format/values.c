@@ -35,8 +35,8 @@ static glot_status bad_value(const glot_stored_tensor *t, size_t element, double
         place.shape[d] = (int64_t)(element % (size_t)t->tensor.shape[d]);
         element /= (size_t)t->tensor.shape[d];
     }
-    return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': tensor '%s' has %s at %s, expected finite numbers", t->file, t->name,
-                     isnan(value) ? "a NaN" : "an infinity", glot_tensor_shape_text(&place, text));
+    return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': tensor '%s' has %s at %s, expected finite numbers", t->file,
+                     t->name, isnan(value) ? "a NaN" : "an infinity", glot_tensor_shape_text(&place, text));
 }
 
 glot_status glot_stored_check_values(const glot_stored_tensor *t, glot_error *err)

@@ -84,13 +84,15 @@ static glot_status check_experts(const glot_recipe *r, const glot_model *model, 
     glot_upcycle_settings settings = glot_base_upcycle_settings(r);
     glot_error reason = {0};
     if (c->is_expanded && is_uniform && !r->experts.is_per_layer_given)
-        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "per_layer", err,
-                                "is missing: the base is an expanded model, and the experts of every layer afterwards must "
-                                "be given");
+        return glot_recipe_fail(
+            r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "per_layer", err,
+            "is missing: the base is an expanded model, and the experts of every layer afterwards must "
+            "be given");
     if (c->is_expanded && r->experts.top_k != c->top_k)
-        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "top_k", err,
-                                "is %" PRId64 ", but the tokens of the expanded base use %d experts each, and growing keeps that",
-                                r->experts.top_k, c->top_k);
+        return glot_recipe_fail(
+            r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, "top_k", err,
+            "is %" PRId64 ", but the tokens of the expanded base use %d experts each, and growing keeps that",
+            r->experts.top_k, c->top_k);
     GLOT_TRY(glot_recipe_layout(&a, r, c, NULL, err));
     if (glot_upcycle_check(model, a.n_experts, &settings, &reason) != GLOT_OK)
         return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXPERTS, keys[r->experts.allocation], err,
@@ -104,11 +106,13 @@ static glot_status check_lora(const glot_recipe *r, const glot_model *model, glo
     glot_lora_settings lora = {trainable->rank, trainable->alpha};
     glot_error reason = {0};
     if (trainable->what == GLOT_TRAIN_LORA && glot_model_check_lora(model, &lora, &reason) != GLOT_OK)
-        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_TRAIN, "trainable", err, "does not fit the base: %s", reason.message);
+        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_TRAIN, "trainable", err,
+                                "does not fit the base: %s", reason.message);
     return GLOT_OK;
 }
 
-/* The gates that the recipe asks for, against the layers that will have a router; what a layerwise allocation decides is looked at later. */
+/* The gates that the recipe asks for, against the layers that will have a router; what a layerwise allocation
+ * decides is looked at later. */
 static glot_status check_gates(const glot_recipe *r, const glot_model *model, glot_error *err)
 {
     const glot_recipe_ints *list = &r->gate.layers.list;
@@ -118,24 +122,28 @@ static glot_status check_gates(const glot_recipe *r, const glot_model *model, gl
     for (size_t i = 0; r->gate.layers.count < 0 && i < list->n; i++)
         if (list->items[i] >= after.n_layers)
             return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_GATE, "layers", err,
-                                    "names layer %" PRId64 ", but the base has layers 0 to %" PRId64, list->items[i], after.n_layers - 1);
+                                    "names layer %" PRId64 ", but the base has layers 0 to %" PRId64,
+                                    list->items[i], after.n_layers - 1);
     GLOT_TRY(glot_recipe_layout(&a, r, &model->config, NULL, err));
     memcpy(after.n_experts, a.n_experts, sizeof after.n_experts);
     return glot_recipe_gates(&gate, r, &after, NULL, err);
 }
 
-/* The released LPR loss is a cross-entropy towards one expert, the original: it cannot protect a group of several. */
+/* The released LPR loss is a cross-entropy towards one expert, the original: it cannot protect a group of
+ * several. */
 static glot_status check_review(const glot_recipe *r, const glot_model_config *config, glot_error *err)
 {
     int n_groups = config->n_groups + (r->job == GLOT_JOB_EXPAND);
-    if (config->is_expanded && n_groups > 2 && glot_recipe_steps(&r->review, 1) > 0 && r->review.lpr_form == 1 &&
-        r->grow.lpr_groups != GLOT_RECIPE_LPR_ORIGINAL)
-        return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_REVIEW, "lpr_form", err,
-                                "is released, which protects the original expert only; it goes with grow.lpr_groups: original");
+    if (config->is_expanded && n_groups > 2 && glot_recipe_steps(&r->review, 1) > 0 &&
+        r->review.lpr_form == 1 && r->grow.lpr_groups != GLOT_RECIPE_LPR_ORIGINAL)
+        return glot_recipe_fail(
+            r, GLOT_BAD_VALUE, GLOT_SECTION_REVIEW, "lpr_form", err,
+            "is released, which protects the original expert only; it goes with grow.lpr_groups: original");
     return GLOT_OK;
 }
 
-/* The evidence of the exact path must know every language that was added: a text of one that it does not know would stay with the original. */
+/* The evidence of the exact path must know every language that was added: a text of one that it does not know
+ * would stay with the original. */
 static glot_status check_evidence(const glot_recipe *r, const glot_model_config *base, glot_error *err)
 {
     if (r->exact.mode != GLOT_RECIPE_EXACT_TOKENS)
@@ -145,11 +153,14 @@ static glot_status check_evidence(const glot_recipe *r, const glot_model_config 
             int n = (int)strcspn(name, ",");
             bool is_there = false;
             for (size_t i = 0; i < r->n_languages; i++)
-                is_there = is_there || (strlen(r->languages[i].name) == (size_t)n && memcmp(r->languages[i].name, name, (size_t)n) == 0);
+                is_there = is_there || (strlen(r->languages[i].name) == (size_t)n &&
+                                        memcmp(r->languages[i].name, name, (size_t)n) == 0);
             if (!is_there)
                 return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_EXACT, "mode", err,
-                                        "is tokens, but the recipe has no text of language '%.*s', which the base has learned: its texts would stay "
-                                        "on the exact path", n, name);
+                                        "is tokens, but the recipe has no text of language '%.*s', which the "
+                                        "base has learned: its texts would stay "
+                                        "on the exact path",
+                                        n, name);
             name += n + (name[n] == ',');
         }
     return GLOT_OK;
@@ -168,7 +179,8 @@ static glot_status check_growth(const glot_recipe *r, const glot_model *model, g
     return glot_model_check_groups(model, err);
 }
 
-static glot_status check(const glot_recipe *r, const glot_model *model, const glot_tokenizer *t, glot_error *err)
+static glot_status check(const glot_recipe *r, const glot_model *model, const glot_tokenizer *t,
+                         glot_error *err)
 {
     const glot_model_config *config = &model->config;
     if (r->job != GLOT_JOB_EXPAND && !config->is_expanded)
@@ -189,8 +201,8 @@ static glot_status check(const glot_recipe *r, const glot_model *model, const gl
     return GLOT_OK;
 }
 
-glot_status glot_base_open(glot_model **model, glot_tokenizer **tokenizer, const glot_recipe *r, glot_backend *be,
-                           glot_error *err)
+glot_status glot_base_open(glot_model **model, glot_tokenizer **tokenizer, const glot_recipe *r,
+                           glot_backend *be, glot_error *err)
 {
     if (r->base_init == GLOT_RECIPE_RANDOM)
         GLOT_TRY(open_random(model, r, be, err));

@@ -6,8 +6,10 @@
  * similarity between the languages in each layer, where experts or gates follow it (METHOD 4, 5)
  * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
  * train     stage 1 (METHOD 2); adapters go into the weights; then scores
- * review    language gates (METHOD 6), stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores, samples, and where tokens go
- * model     the frozen weights' hash must be what it was; the result as a model directory, results.json, report.html
+ * review    language gates (METHOD 6), stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores,
+ *           samples, and where tokens go
+ * model     the frozen weights' hash must be what it was; the result as a model directory, results.json,
+ *           report.html
  */
 #include "job/expand.h"
 #include "job/base.h"
@@ -61,12 +63,14 @@ static const char *job_name(glot_recipe_job job)
     return job == GLOT_JOB_EXPAND ? "expand" : job == GLOT_JOB_TRAIN ? "train" : "review";
 }
 
-/* Scores can be compared only where they were taken alike: after a change of `eval` all of them are taken again. */
+/* Scores can be compared only where they were taken alike: after a change of `eval` all of them are taken
+ * again. */
 static glot_status undo_scores(const glot_job *job, const glot_recipe *old, glot_error *err)
 {
     static const char *const steps[] = {"before", "after_train", "after_review", "model"};
     const glot_recipe *now = job->recipe;
-    if (old->eval.bits_per_byte == now->eval.bits_per_byte && old->eval.max_tokens == now->eval.max_tokens && glot_recipe_has_same_tasks(old, now))
+    if (old->eval.bits_per_byte == now->eval.bits_per_byte && old->eval.max_tokens == now->eval.max_tokens &&
+        glot_recipe_has_same_tasks(old, now))
         return GLOT_OK;
     return glot_run_dir_set_undone(job->dir, steps, sizeof steps / sizeof steps[0], err);
 }
@@ -145,7 +149,8 @@ static glot_status put_routing(glot_job *job, const char *key, glot_error *err)
 }
 
 /* One line of metrics.jsonl. */
-static glot_status put_evaluation(glot_job *job, const char *when, json_t *text, json_t *tasks, glot_error *err)
+static glot_status put_evaluation(glot_job *job, const char *when, json_t *text, json_t *tasks,
+                                  glot_error *err)
 {
     json_t *line = json_pack("{s:s, s:s, s:O}", "phase", "eval", "stage", when, "text", text);
     if (json_object_size(tasks))
@@ -153,15 +158,19 @@ static glot_status put_evaluation(glot_job *job, const char *when, json_t *text,
     return glot_run_dir_put_evaluation(job->dir, when, line, err);
 }
 
-/* What is told of a model: scores, where its tokens go, and of the base and the result (with_samples) what they write. */
-static glot_status take_scores(glot_job *job, const char *when, json_t *text, json_t *tasks, bool with_samples, glot_error *err)
+/* What is told of a model: scores, where its tokens go, and of the base and the result (with_samples) what
+ * they write. */
+static glot_status take_scores(glot_job *job, const char *when, json_t *text, json_t *tasks,
+                               bool with_samples, glot_error *err)
 {
     GLOT_TRY(glot_run_dir_put(job->dir, when, json_incref(text), err));
     GLOT_TRY(put_under(job, "tasks", when, json_incref(tasks), err));
     GLOT_TRY(put_evaluation(job, when, text, tasks, err));
     if (with_samples)
         GLOT_TRY(put_samples(job, when, err));
-    return job->model->config.is_expanded ? put_routing(job, with_samples ? "routing" : "routing_before_review", err) : GLOT_OK;
+    return job->model->config.is_expanded
+               ? put_routing(job, with_samples ? "routing" : "routing_before_review", err)
+               : GLOT_OK;
 }
 
 /* Scores under the name `when`, once. */
@@ -182,7 +191,8 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
     if (status == GLOT_OK)
         status = take_scores(job, when, text, tasks, with_samples, err);
     if (status == GLOT_OK && has_text && view && view->on_scores)
-        view->on_scores(view->user, when, text, strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
+        view->on_scores(view->user, when, text,
+                        strcmp(when, "before") == 0 ? NULL : glot_run_dir_get(job->dir, "before"));
     json_decref(text);
     json_decref(tasks);
     GLOT_TRY(status);
@@ -228,10 +238,12 @@ static glot_status merge_adapters(glot_job *job, glot_error *err)
 
 /* ---- the result ---- */
 
-/* What a later growth compares the groups' weights with. Where stage 1 has trained the base itself there is nothing to compare. */
+/* What a later growth compares the groups' weights with. Where stage 1 has trained the base itself there is
+ * nothing to compare. */
 static glot_status record_groups(glot_job *job, const glot_dtype *save_dtype, glot_error *err)
 {
-    bool is_base_trained = job->options->job != GLOT_JOB_REVIEW && job->recipe->train.trainable.what != GLOT_TRAIN_NEW_EXPERTS;
+    bool is_base_trained =
+        job->options->job != GLOT_JOB_REVIEW && job->recipe->train.trainable.what != GLOT_TRAIN_NEW_EXPERTS;
     if (is_base_trained)
         job->model->config.base_sha256[0] = '\0';
     return glot_model_record_groups(job->model, save_dtype, err);
@@ -289,7 +301,8 @@ static glot_status plan(const glot_job *job, glot_error *err)
 {
     const glot_job_view *view = job->options->view;
     glot_plan p;
-    GLOT_TRY(glot_plan_make(&p, job->recipe, job->model, job->layer_similarity, glot_job_text_ids(job, GLOT_PHASE_TRAIN),
+    GLOT_TRY(glot_plan_make(&p, job->recipe, job->model, job->layer_similarity,
+                            glot_job_text_ids(job, GLOT_PHASE_TRAIN),
                             glot_job_text_ids(job, GLOT_PHASE_REVIEW), true, err));
     for (size_t i = 0, at; i < job->recipe->n_languages; i++)
         if (glot_job_find_train(job, i, &at)) {
@@ -338,8 +351,8 @@ static glot_status run_steps(glot_job *job, glot_error *err)
     return write_result(job, err);
 }
 
-/* The base is looked at before the run directory is made or an old run deleted: what is wrong with it is said before
- * anything is written. A finished run needs no base. */
+/* The base is looked at before the run directory is made or an old run deleted: what is wrong with it is said
+ * before anything is written. A finished run needs no base. */
 static glot_status run(glot_job *job, json_t **results, glot_error *err)
 {
     glot_run_kind kind;
@@ -354,7 +367,8 @@ static glot_status run(glot_job *job, json_t **results, glot_error *err)
         glot_base_warn(job->recipe);
         GLOT_TRY(run_steps(job, err));
     } else
-        glot_info("the run in '%s' is finished, so nothing is done again (--fresh starts over)", job->recipe->output);
+        glot_info("the run in '%s' is finished, so nothing is done again (--fresh starts over)",
+                  job->recipe->output);
     return results ? load_results(results, job, err) : GLOT_OK;
 }
 

@@ -15,8 +15,8 @@ typedef struct glot_job {
     glot_tokenizer *tokenizer;
     glot_token_store *train, *valid; /* languages in the recipe's order; valid: only those with valid files */
     int32_t groups[GLOT_MAX_LANGUAGES]; /* language group in the model of each of the recipe's languages */
-    int64_t train_steps;             /* steps of stage 1, what the review's step numbers begin after; 0: left out */
-    double *layer_similarity;        /* [n_layers] S of METHOD 4, where glot_job_similarity was needed; else NULL */
+    int64_t train_steps;      /* steps of stage 1, what the review's step numbers begin after; 0: left out */
+    double *layer_similarity; /* [n_layers] S of METHOD 4, where glot_job_similarity was needed; else NULL */
     char frozen_before[65];          /* SHA-256 of what stage 1 leaves frozen, before it */
     bool is_merged;                  /* LoRA is in the weights: what was frozen was looked at before */
 } glot_job;
@@ -30,39 +30,47 @@ double glot_job_now(void);
 
 /* ---- job_text.c ---- */
 
-/* Tokenizes the recipe's text into tokens/train.tokens and tokens/valid.tokens unless that is done, opens both, and warns of what deserves it. */
+/* Tokenizes the recipe's text into tokens/train.tokens and tokens/valid.tokens unless that is done, opens
+ * both, and warns of what deserves it. */
 glot_status glot_job_text(glot_job *job, glot_error *err);
 /* The mix of a stage. `text_ids`: ids (EOS included) of one epoch of its languages. The caller frees. */
-glot_status glot_job_mix(glot_mix **out, const glot_job *job, glot_phase phase, int32_t *groups, size_t *n, glot_error *err);
+glot_status glot_job_mix(glot_mix **out, const glot_job *job, glot_phase phase, int32_t *groups, size_t *n,
+                         glot_error *err);
 uint64_t glot_job_text_ids(const glot_job *job, glot_phase phase);
 /* Train text of language i of the recipe: false where it has none. */
 bool glot_job_find_train(const glot_job *job, size_t language, size_t *at);
 
 /* ---- job_similarity.c ---- */
 
-/* Fills in `layer_similarity`, measured on the model as it is now, where the recipe allocates experts by it or has a number of gated layers. */
+/* Fills in `layer_similarity`, measured on the model as it is now, where the recipe allocates experts by it
+ * or has a number of gated layers. */
 glot_status glot_job_similarity(glot_job *job, glot_error *err);
 
 /* ---- job_upcycle.c ---- */
 
-/* Gives the base its new experts, or its adapters (the whole job only; `train` and `review` get an expanded model), fills in `groups` and names the model's
- * language groups. The same seed gives the same bits, so a resumed run does it again. */
+/* Gives the base its new experts, or its adapters (the whole job only; `train` and `review` get an expanded
+ * model), fills in `groups` and names the model's language groups. The same seed gives the same bits, so a
+ * resumed run does it again. */
 glot_status glot_job_upcycle(glot_job *job, glot_error *err);
 /* Before the review: the language gates that the recipe asks for. The same seed gives the same bits. */
 glot_status glot_job_add_gates(glot_job *job, glot_error *err);
 
 /* ---- job_stage.c ---- */
 
-/* Runs stage 1 or the review to its end, from its newest checkpoint; a finished stage only puts its weights into the model. */
+/* Runs stage 1 or the review to its end, from its newest checkpoint; a finished stage only puts its weights
+ * into the model. */
 glot_status glot_job_stage(glot_job *job, glot_phase phase, glot_error *err);
 
 /* ---- job_exact.c ---- */
 
-/* Before anything expensive: whether the text is enough for the evidence of the exact path, where the recipe asks for it. */
+/* Before anything expensive: whether the text is enough for the evidence of the exact path, where the recipe
+ * asks for it. */
 glot_status glot_job_check_evidence(const glot_job *job, glot_error *err);
-/* Where the recipe asks for the exact path: counts its evidence into the model. Made again from the text on every start. */
+/* Where the recipe asks for the exact path: counts its evidence into the model. Made again from the text on
+ * every start. */
 glot_status glot_job_count_evidence(glot_job *job, glot_error *err);
-/* What the exact path keeps and costs on the valid text: completes "exact" of state.json. Nothing where there is none. */
+/* What the exact path keeps and costs on the valid text: completes "exact" of state.json. Nothing where there
+ * is none. */
 glot_status glot_job_measure_exact(glot_job *job, glot_error *err);
 
 /* ---- results.c ---- */
@@ -75,7 +83,8 @@ glot_status glot_job_tasks(json_t **out, const glot_job *job, glot_error *err);
 bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at);
 /* Short continuations of the beginning of valid documents, greedy: [{"language", "prompt", "text"}]. */
 glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err);
-/* Shares per language: {"el": {"expert_share": [[...]], "entropy": [...], "p_original": [...], "exact_share": 0}}. */
+/* Shares per language: {"el": {"expert_share": [[...]], "entropy": [...], "p_original": [...], "exact_share":
+ * 0}}. */
 glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err);
 /* results.json from what state.json holds. New reference. */
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err);

@@ -1,4 +1,5 @@
-/* job_exact.c: the exact path in a job (METHOD 8): its evidence, counted from the train text when the last stage is done, and what it keeps and costs. */
+/* job_exact.c: the exact path in a job (METHOD 8): its evidence, counted from the train text when the last
+ * stage is done, and what it keeps and costs. */
 #include "base/log.h"
 #include "expand/evidence.h"
 #include "job/job.h"
@@ -6,7 +7,8 @@
 #include "model/exact.h"
 
 /* Every language of the recipe whose train text is there; *n of them. */
-static glot_status list_languages(glot_evidence_language *out, size_t *n, const glot_job *job, const int32_t *groups, glot_error *err)
+static glot_status list_languages(glot_evidence_language *out, size_t *n, const glot_job *job,
+                                  const int32_t *groups, glot_error *err)
 {
     *n = 0;
     for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
@@ -22,7 +24,9 @@ static glot_status list_languages(glot_evidence_language *out, size_t *n, const 
 static void warn_of_few(double keep, uint64_t n_held_out)
 {
     if (keep < 1.0 && (1.0 - keep) * (double)n_held_out < 1.0)
-        glot_warn("exact.keep %g: only %" PRIu64 " old documents are held out to find the threshold, so that all of them are kept", keep, n_held_out);
+        glot_warn("exact.keep %g: only %" PRIu64
+                  " old documents are held out to find the threshold, so that all of them are kept",
+                  keep, n_held_out);
 }
 
 static json_t *counts_json(const glot_job *job, const glot_evidence_language *languages, size_t n)
@@ -31,13 +35,15 @@ static json_t *counts_json(const glot_job *job, const glot_evidence_language *la
     json_t *tokens = json_object();
     for (size_t i = 0; i < n; i++) {
         const glot_evidence_language *l = &languages[i];
-        json_object_set_new(tokens, glot_token_store_language(l->store, l->language)->name, json_integer((json_int_t)l->n_counted_tokens));
+        json_object_set_new(tokens, glot_token_store_language(l->store, l->language)->name,
+                            json_integer((json_int_t)l->n_counted_tokens));
         n_held_out += l->n_held_out;
         n_stay += l->n_stay;
     }
     warn_of_few(job->recipe->exact.keep, n_held_out);
-    return json_pack("{s:f, s:f, s:o, s:{s:I, s:I}}", "threshold", job->model->config.exact.threshold, "keep", job->recipe->exact.keep,
-                     "counted_tokens", tokens, "held_out", "documents", (json_int_t)n_held_out, "stay", (json_int_t)n_stay);
+    return json_pack("{s:f, s:f, s:o, s:{s:I, s:I}}", "threshold", job->model->config.exact.threshold, "keep",
+                     job->recipe->exact.keep, "counted_tokens", tokens, "held_out", "documents",
+                     (json_int_t)n_held_out, "stay", (json_int_t)n_stay);
 }
 
 glot_status glot_job_check_evidence(const glot_job *job, glot_error *err)
@@ -57,7 +63,8 @@ glot_status glot_job_count_evidence(glot_job *job, glot_error *err)
     glot_evidence_language languages[GLOT_MAX_LANGUAGES];
     size_t n = 0;
     if (job->recipe->exact.mode != GLOT_RECIPE_EXACT_TOKENS) {
-        if (job->recipe->exact.is_mode_given) /* a review alone keeps what the model has unless told otherwise */
+        if (job->recipe->exact
+                .is_mode_given) /* a review alone keeps what the model has unless told otherwise */
             glot_exact_remove(job->model);
         return glot_model_link(job->model, err);
     }
@@ -75,7 +82,9 @@ static double ratio_of(uint64_t part, uint64_t whole)
 
 static json_t *delay_json(const glot_exact_share *share)
 {
-    return share->documents == share->documents_that_stay ? json_null() : json_pack("{s:f, s:f}", "median", share->median, "p90", share->p90);
+    return share->documents == share->documents_that_stay
+               ? json_null()
+               : json_pack("{s:f, s:f}", "median", share->median, "p90", share->p90);
 }
 
 /* Bits per byte before, and of the result without and with the exact path; NULL where nothing is scored. */
@@ -85,22 +94,26 @@ static json_t *bits_json(const glot_job *job, const char *language, const json_t
     const json_t *base = json_object_get(glot_run_dir_get(job->dir, "before"), language), *on = NULL;
     for (size_t i = 0; i < 2 && !on; i++)
         on = json_object_get(glot_run_dir_get(job->dir, whens[i]), language);
-    const json_t *bits[] = {json_object_get(base, "bits_per_byte"), json_object_get(json_object_get(off, language), "bits_per_byte"),
+    const json_t *bits[] = {json_object_get(base, "bits_per_byte"),
+                            json_object_get(json_object_get(off, language), "bits_per_byte"),
                             json_object_get(on, "bits_per_byte")};
     if (!bits[0] || !bits[1] || !bits[2])
         return NULL;
-    return json_pack("{s:f, s:f, s:f}", "base", json_number_value(bits[0]), "off", json_number_value(bits[1]), "on",
-                     json_number_value(bits[2]));
+    return json_pack("{s:f, s:f, s:f}", "base", json_number_value(bits[0]), "off", json_number_value(bits[1]),
+                     "on", json_number_value(bits[2]));
 }
 
-static glot_status measure_language(json_t **out, const glot_job *job, size_t language, size_t at, const json_t *off, glot_error *err)
+static glot_status measure_language(json_t **out, const glot_job *job, size_t language, size_t at,
+                                    const json_t *off, glot_error *err)
 {
     const glot_recipe_language *l = &job->recipe->languages[language];
     glot_exact_share share;
-    GLOT_TRY(glot_exact_share_measure(&share, job->model, job->valid, (int32_t)at, (uint64_t)job->recipe->eval.max_tokens, err));
-    *out = json_pack("{s:s, s:I, s:f, s:I, s:f, s:o}", "group", job->groups[language] == 0 ? "old" : "new", "documents",
-                     (json_int_t)share.documents, "document_share", ratio_of(share.documents_that_stay, share.documents), "tokens",
-                     (json_int_t)share.tokens, "token_share", ratio_of(share.tokens_on_path, share.tokens), "leaves_after",
+    GLOT_TRY(glot_exact_share_measure(&share, job->model, job->valid, (int32_t)at,
+                                      (uint64_t)job->recipe->eval.max_tokens, err));
+    *out = json_pack("{s:s, s:I, s:f, s:I, s:f, s:o}", "group", job->groups[language] == 0 ? "old" : "new",
+                     "documents", (json_int_t)share.documents, "document_share",
+                     ratio_of(share.documents_that_stay, share.documents), "tokens", (json_int_t)share.tokens,
+                     "token_share", ratio_of(share.tokens_on_path, share.tokens), "leaves_after",
                      delay_json(&share));
     json_t *bits = bits_json(job, l->name, off);
     if (bits)

@@ -1,5 +1,6 @@
-/* job_similarity.c: the step of a job that measures how alike its languages look in each layer of the base (METHOD 4), where experts are allocated
- * by it or gated layers chosen. Kept in state.json: a resumed run does not measure again. */
+/* job_similarity.c: the step of a job that measures how alike its languages look in each layer of the base
+ * (METHOD 4), where experts are allocated by it or gated layers chosen. Kept in state.json: a resumed run
+ * does not measure again. */
 #include "base/memory.h"
 #include "expand/similarity.h"
 #include "job/job.h"
@@ -28,7 +29,8 @@ static glot_status begin(measurement *m, const glot_job *job, glot_error *err)
 }
 
 /* Whole documents from the start of the language's text until `max_tokens`. */
-static glot_status measure_language(glot_hsa *hsa, const glot_job *job, size_t language, double *means, glot_error *err)
+static glot_status measure_language(glot_hsa *hsa, const glot_job *job, size_t language, double *means,
+                                    glot_error *err)
 {
     uint64_t first = glot_token_store_first_document(job->train, language), n_tokens = 0;
     uint64_t end = first + glot_token_store_language(job->train, language)->n_documents;
@@ -62,7 +64,8 @@ static glot_status measure(json_t **out, const glot_job *job, glot_error *err)
     if (status == GLOT_OK)
         status = measure_all(&m, job, err);
     if (status == GLOT_OK)
-        status = glot_similarity_measure(&s, (const double *const *)m.means, m.is_old, m.n, c->n_layers, c->hidden_size, err);
+        status = glot_similarity_measure(&s, (const double *const *)m.means, m.is_old, m.n, c->n_layers,
+                                         c->hidden_size, err);
     if (status == GLOT_OK)
         status = glot_similarity_to_json(out, &s, job->model, m.names, m.is_old, err);
     for (size_t i = 0; i < m.n; i++)
@@ -92,11 +95,14 @@ glot_status glot_job_similarity(glot_job *job, glot_error *err)
     if (!is_needed)
         return GLOT_OK;
     GLOT_TRY(measure_once(job, err));
-    GLOT_TRY(glot_layer_similarity_from_json(&s, glot_run_dir_get(job->dir, "similarity"), "state.json", err));
+    GLOT_TRY(
+        glot_layer_similarity_from_json(&s, glot_run_dir_get(job->dir, "similarity"), "state.json", err));
     if (s.n_layers != job->model->config.n_layers)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'state.json': similarity has %" PRId64 " layers, but '%s' has %" PRId64, s.n_layers, job->recipe->base,
-                         job->model->config.n_layers);
-    GLOT_TRY(glot_new(&job->layer_similarity, (size_t)s.n_layers, sizeof *job->layer_similarity, "similarity", err));
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'state.json': similarity has %" PRId64 " layers, but '%s' has %" PRId64, s.n_layers,
+                         job->recipe->base, job->model->config.n_layers);
+    GLOT_TRY(glot_new(&job->layer_similarity, (size_t)s.n_layers, sizeof *job->layer_similarity, "similarity",
+                      err));
     for (int64_t l = 0; l < s.n_layers; l++)
         job->layer_similarity[l] = s.s[l];
     return GLOT_OK;

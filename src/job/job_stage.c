@@ -1,7 +1,8 @@
-/* job_stage.c: one stage of training inside a run directory: metrics, evaluations and checkpoints as it goes, and going on after any stop.
+/* job_stage.c: one stage of training inside a run directory: metrics, evaluations and checkpoints as it goes,
+ * and going on after any stop.
  *
- * Checkpoints are numbered through both stages: step s of the review is train_steps + s. Stage 1's last one stays until the job is done: the
- * experts' weights are in it and nowhere else.
+ * Checkpoints are numbered through both stages: step s of the review is train_steps + s. Stage 1's last one
+ * stays until the job is done: the experts' weights are in it and nowhere else.
  */
 #include "base/log.h"
 #include "base/memory.h"
@@ -34,10 +35,10 @@ static const char *phase_name(glot_phase phase)
 static json_t *step_line(const glot_step_report *r, double tokens_per_s)
 {
     bool is_review = r->phase == GLOT_PHASE_REVIEW;
-    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "phase", phase_name(r->phase), "step", (json_int_t)r->step,
-                     "tokens", (json_int_t)r->tokens, "loss", r->loss, "ce", r->ce, is_review ? "lpr" : "balance",
-                     is_review ? r->lpr : r->balance, "gate", r->gate, "grad_norm", r->grad_norm, "lr", r->lr, "tokens_per_s",
-                     tokens_per_s);
+    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "phase", phase_name(r->phase),
+                     "step", (json_int_t)r->step, "tokens", (json_int_t)r->tokens, "loss", r->loss, "ce",
+                     r->ce, is_review ? "lpr" : "balance", is_review ? r->lpr : r->balance, "gate", r->gate,
+                     "grad_norm", r->grad_norm, "lr", r->lr, "tokens_per_s", tokens_per_s);
 }
 
 static glot_status save_checkpoint(stage *s, glot_error *err)
@@ -45,8 +46,10 @@ static glot_status save_checkpoint(stage *s, glot_error *err)
     glot_job *job = s->job;
     char *path = glot_run_dir_checkpoint(job->dir, s->first_step + s->trainer->step);
     char *folder = glot_run_dir_join(job->dir, "checkpoints");
-    json_t *extra = json_pack("{s:I, s:b}", "metrics_lines", (json_int_t)job->dir->n_lines, "is_eval_due", s->is_eval_due);
-    glot_status status = path && folder && extra ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a checkpoint");
+    json_t *extra = json_pack("{s:I, s:b}", "metrics_lines", (json_int_t)job->dir->n_lines, "is_eval_due",
+                              s->is_eval_due);
+    glot_status status =
+        path && folder && extra ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a checkpoint");
     if (status == GLOT_OK)
         status = glot_dir_make(folder, err);
     if (status == GLOT_OK)
@@ -54,7 +57,8 @@ static glot_status save_checkpoint(stage *s, glot_error *err)
     if (status == GLOT_OK)
         status = glot_checkpoint_save(path, s->trainer, s->frozen, extra, err);
     if (status == GLOT_OK)
-        status = glot_run_dir_rotate(job->dir, s->phase == GLOT_PHASE_REVIEW ? s->first_step + 1 : 0, s->recipe->keep, err);
+        status = glot_run_dir_rotate(job->dir, s->phase == GLOT_PHASE_REVIEW ? s->first_step + 1 : 0,
+                                     s->recipe->keep, err);
     if (status == GLOT_OK) {
         s->saved_step = s->trainer->step;
         s->saved_at = glot_job_now();
@@ -91,9 +95,11 @@ static glot_status evaluate(stage *s, glot_error *err)
     snprintf(when, sizeof when, "%s step %" PRId64, phase_name(s->phase), s->trainer->step);
     if (view && view->on_scores)
         view->on_scores(view->user, when, scores, glot_run_dir_get(job->dir, "before"));
-    return glot_run_dir_add_metrics(job->dir, json_pack("{s:s, s:s, s:I, s:I, s:o}", "phase", "eval", "stage", phase_name(s->phase),
-                                                        "step", (json_int_t)s->trainer->step, "tokens",
-                                                        (json_int_t)s->trainer->tokens, "text", scores), err);
+    return glot_run_dir_add_metrics(job->dir,
+                                    json_pack("{s:s, s:s, s:I, s:I, s:o}", "phase", "eval", "stage",
+                                              phase_name(s->phase), "step", (json_int_t)s->trainer->step,
+                                              "tokens", (json_int_t)s->trainer->tokens, "text", scores),
+                                    err);
 }
 
 /* glot_on_step */
@@ -115,7 +121,8 @@ static glot_status after_step(void *user, glot_trainer *t, const glot_step_repor
 
 static glot_trainable trainable_of(const glot_job *job, glot_phase phase)
 {
-    return phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : (glot_trainable)job->recipe->train.trainable.what;
+    return phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS
+                                      : (glot_trainable)job->recipe->train.trainable.what;
 }
 
 static glot_status prepare(stage *s, glot_error *err)
@@ -132,7 +139,8 @@ static glot_status prepare(stage *s, glot_error *err)
     return glot_trainer_create(&s->trainer, job->model, s->mix, groups, n, &settings, err);
 }
 
-/* The stage's first step. Where its metrics begin is kept: should all of its checkpoints be lost later, it begins there again. */
+/* The stage's first step. Where its metrics begin is kept: should all of its checkpoints be lost later, it
+ * begins there again. */
 static glot_status begin(stage *s, glot_error *err)
 {
     glot_job *job = s->job;
@@ -151,7 +159,8 @@ static glot_status go_on(stage *s, glot_error *err)
     glot_job *job = s->job;
     int64_t first = s->phase == GLOT_PHASE_REVIEW ? s->first_step + 1 : 0, step = -1, lines = 0;
     json_t *state = NULL;
-    GLOT_TRY(glot_run_dir_newest(job->dir, first, s->first_step + s->trainer->settings.steps, &step, &state, err));
+    GLOT_TRY(
+        glot_run_dir_newest(job->dir, first, s->first_step + s->trainer->settings.steps, &step, &state, err));
     s->saved_step = -1;
     s->saved_at = s->last_step_at = glot_job_now();
     if (step < 0)
@@ -168,14 +177,16 @@ static glot_status go_on(stage *s, glot_error *err)
     if (status == GLOT_OK)
         status = glot_run_dir_open_metrics(job->dir, (uint64_t)lines, err);
     if (status == GLOT_OK)
-        glot_info("   going on after step %" PRId64 " of %" PRId64, s->trainer->step, s->trainer->settings.steps);
+        glot_info("   going on after step %" PRId64 " of %" PRId64, s->trainer->step,
+                  s->trainer->settings.steps);
     s->saved_step = s->trainer->step;
     json_decref(state);
     glot_free(path);
     return status;
 }
 
-/* A finished stage: only its weights. *is_whole is false, and the damage told, where the checkpoint is gone or damaged. */
+/* A finished stage: only its weights. *is_whole is false, and the damage told, where the checkpoint is gone
+ * or damaged. */
 static glot_status restore(stage *s, bool *is_whole, glot_error *err)
 {
     glot_error damage = {0};
@@ -206,8 +217,10 @@ static glot_status keep_epochs(const stage *s, glot_error *err)
         const glot_store_language *l = glot_token_store_language(job->train, at);
         double epochs = (double)mix->tokens[k] / (double)(l->n_tokens + l->n_documents);
         if (epochs > 2.0)
-            glot_warn("language '%s': its text was read %.1f times in %s", r->languages[i].name, epochs, phase_name(s->phase));
-        json_object_set_new(read, r->languages[i].name, json_pack("{s:I, s:f}", "tokens", (json_int_t)mix->tokens[k], "times", epochs));
+            glot_warn("language '%s': its text was read %.1f times in %s", r->languages[i].name, epochs,
+                      phase_name(s->phase));
+        json_object_set_new(read, r->languages[i].name,
+                            json_pack("{s:I, s:f}", "tokens", (json_int_t)mix->tokens[k], "times", epochs));
         k++;
     }
     return glot_run_dir_put(job->dir, s->phase == GLOT_PHASE_TRAIN ? "train_text" : "review_text", read, err);
@@ -219,8 +232,9 @@ static glot_status check_frozen(const stage *s, glot_error *err)
     char after[65];
     GLOT_TRY(glot_model_sha256(after, s->job->model, true, err));
     if (strcmp(s->frozen, after) != 0)
-        return GLOT_FAIL(err, GLOT_INTERNAL, "weights that are frozen in %s changed: SHA-256 %s before, %s after", phase_name(s->phase),
-                         s->frozen, after);
+        return GLOT_FAIL(err, GLOT_INTERNAL,
+                         "weights that are frozen in %s changed: SHA-256 %s before, %s after",
+                         phase_name(s->phase), s->frozen, after);
     return GLOT_OK;
 }
 
@@ -284,11 +298,12 @@ static glot_status run(stage *s, glot_error *err)
 /* One line for a person. */
 static const char *what_of(const glot_job *job, glot_phase phase)
 {
-    static const char *const lines[] = {[GLOT_TRAIN_NEW_EXPERTS] = "training the new experts on the new languages",
-                                        [GLOT_TRAIN_ALL_EXPERTS] = "training all experts on the new languages",
-                                        [GLOT_TRAIN_ALL] = "training everything",
-                                        [GLOT_TRAIN_LORA] = "training adapters on the new languages",
-                                        [GLOT_TRAIN_ROUTERS] = "reviewing the routers with a little old text"};
+    static const char *const lines[] = {
+        [GLOT_TRAIN_NEW_EXPERTS] = "training the new experts on the new languages",
+        [GLOT_TRAIN_ALL_EXPERTS] = "training all experts on the new languages",
+        [GLOT_TRAIN_ALL] = "training everything",
+        [GLOT_TRAIN_LORA] = "training adapters on the new languages",
+        [GLOT_TRAIN_ROUTERS] = "reviewing the routers with a little old text"};
     return lines[trainable_of(job, phase)];
 }
 

@@ -1,5 +1,6 @@
-/* job_upcycle.c: the step of a job that gives the base its experts and routers (METHOD 1, 7): how many each layer gets, their settings, and
- * the names of the language groups. It is made again from the seed on every start.
+/* job_upcycle.c: the step of a job that gives the base its experts and routers (METHOD 1, 7): how many each
+ * layer gets, their settings, and the names of the language groups. It is made again from the seed on every
+ * start.
  */
 #include "base/log.h"
 #include "base/memory.h"
@@ -13,13 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Tokens of each new language whose routing says which expert serves it best: means over more differ in the third digit. */
+/* Tokens of each new language whose routing says which expert serves it best: means over more differ in the
+ * third digit. */
 enum { BEST_TOKENS = 4096 };
 
 /* ---- init: best ---- */
 
 /* sums [n_layers * GLOT_MAX_EXPERTS]: mean router probabilities, added over the new languages. */
-static glot_status add_routing(double *sums, double *shares, double *probs, const glot_job *job, glot_error *err)
+static glot_status add_routing(double *sums, double *shares, double *probs, const glot_job *job,
+                               glot_error *err)
 {
     const glot_recipe *r = job->recipe;
     size_t n = (size_t)job->model->config.n_layers * GLOT_MAX_EXPERTS;
@@ -27,7 +30,8 @@ static glot_status add_routing(double *sums, double *shares, double *probs, cons
         if (r->languages[i].group == GLOT_RECIPE_OLD)
             continue;
         GLOT_TRY(glot_token_store_find_language(job->train, r->languages[i].name, &at, err));
-        GLOT_TRY(glot_routing_shares(shares, probs, job->model, job->train, (int32_t)at, BEST_TOKENS, GLOT_EXACT_NEVER, err));
+        GLOT_TRY(glot_routing_shares(shares, probs, job->model, job->train, (int32_t)at, BEST_TOKENS,
+                                     GLOT_EXACT_NEVER, err));
         for (size_t k = 0; k < n; k++)
             sums[k] += probs[k];
     }
@@ -100,7 +104,9 @@ static glot_status add_experts(glot_job *job, glot_error *err)
     glot_allocation a;
     glot_upcycle_settings settings = glot_base_upcycle_settings(r);
     if (job->model->config.exact.is_on && r->exact.mode == GLOT_RECIPE_EXACT_NONE)
-        glot_warn("'%s' has an exact path, which knows nothing of the new languages; exact.mode is none, so the result will have none", r->base);
+        glot_warn("'%s' has an exact path, which knows nothing of the new languages; exact.mode is none, so "
+                  "the result will have none",
+                  r->base);
     GLOT_TRY(glot_recipe_layout(&a, r, &job->model->config, job->layer_similarity, err));
     if (glot_recipe_is_layerwise(r))
         GLOT_TRY(put_allocation(job, &a, err));
@@ -130,7 +136,8 @@ static glot_status name_language(glot_job *job, int group, const char *language,
     return GLOT_OK;
 }
 
-/* The languages of the recipe that no group knows yet. A review alone says which languages are old and nothing of what was trained. */
+/* The languages of the recipe that no group knows yet. A review alone says which languages are old and
+ * nothing of what was trained. */
 static glot_status name_languages(glot_job *job, const bool *is_known, glot_error *err)
 {
     const glot_recipe *r = job->recipe;
@@ -140,8 +147,8 @@ static glot_status name_languages(glot_job *job, const bool *is_known, glot_erro
     return GLOT_OK;
 }
 
-/* What the run begins with, for its report: experts of each layer, and the hash of the weights of the model that all of it
- * began with. A run that goes on has them. */
+/* What the run begins with, for its report: experts of each layer, and the hash of the weights of the model
+ * that all of it began with. A run that goes on has them. */
 static glot_status keep_origin(glot_job *job, json_t *experts, glot_error *err)
 {
     char hash[65];

@@ -17,28 +17,31 @@ int glot_language_group_of(const glot_model_config *c, const char *language)
     return -1;
 }
 
-static glot_status refuse(const glot_recipe *r, const glot_recipe_language *l, const char *sentence, int group, glot_error *err)
+static glot_status refuse(const glot_recipe *r, const glot_recipe_language *l, const char *sentence,
+                          int group, glot_error *err)
 {
     char place[32] = "";
     if (l->line)
         snprintf(place, sizeof place, " line %d", l->line);
-    return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s'%s: language '%s' is %s, but %s %d of '%s'", r->path, place, l->name,
-                     l->group == GLOT_RECIPE_OLD ? "old" : "new", sentence, group, r->base);
+    return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s'%s: language '%s' is %s, but %s %d of '%s'", r->path, place,
+                     l->name, l->group == GLOT_RECIPE_OLD ? "old" : "new", sentence, group, r->base);
 }
 
-/* A model can grow once the languages of all its groups are known: the group LPR loss of the review is about them. */
+/* A model can grow once the languages of all its groups are known: the group LPR loss of the review is about
+ * them. */
 static glot_status check_named(const glot_recipe *r, const glot_model_config *base, glot_error *err)
 {
     for (int g = 0; g < base->n_groups; g++)
         if (!base->group_languages[g][0])
             return glot_recipe_fail(r, GLOT_BAD_VALUE, GLOT_SECTION_TOP, "base", err,
-                                    "names an expanded model whose language group %d has no languages: it must be %s before it grows", g,
-                                    g == 0 ? "reviewed (glot review)" : "trained (glot train)");
+                                    "names an expanded model whose language group %d has no languages: it "
+                                    "must be %s before it grows",
+                                    g, g == 0 ? "reviewed (glot review)" : "trained (glot train)");
     return GLOT_OK;
 }
 
-static glot_status group_of(int32_t *group, const glot_recipe *r, const glot_recipe_language *l, const glot_model_config *base, int newest,
-                            glot_error *err)
+static glot_status group_of(int32_t *group, const glot_recipe *r, const glot_recipe_language *l,
+                            const glot_model_config *base, int newest, glot_error *err)
 {
     int known = glot_language_group_of(base, l->name);
     bool is_growing = r->job == GLOT_JOB_EXPAND && base->is_expanded;
@@ -52,7 +55,8 @@ static glot_status group_of(int32_t *group, const glot_recipe *r, const glot_rec
     return GLOT_OK;
 }
 
-glot_status glot_language_groups(int32_t *groups, const glot_recipe *r, const glot_model_config *base, glot_error *err)
+glot_status glot_language_groups(int32_t *groups, const glot_recipe *r, const glot_model_config *base,
+                                 glot_error *err)
 {
     bool is_whole_job = r->job == GLOT_JOB_EXPAND;
     int newest = !base->is_expanded ? 1 : is_whole_job ? base->n_groups : base->n_groups - 1;

@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 55-60 MiB on SmolLM2. */
+/* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 55-60 MiB on
+ * SmolLM2. */
 static const uint64_t OTHER_BYTES = (uint64_t)60 << 20;
 
 /* Tokens per byte need little text: a few documents of a language, a second of work for ten of them. */
@@ -26,8 +27,8 @@ enum { DENSITY_TOKENS = 16384 };
 /* ---- the expanded model's configuration ---- */
 
 /* The shape that the base will have; names of the new group's languages are left out. */
-static glot_status expanded_config(glot_model_config *c, glot_allocation *layout, const glot_recipe *r, const glot_model *model,
-                                   const double *similarity, glot_error *err)
+static glot_status expanded_config(glot_model_config *c, glot_allocation *layout, const glot_recipe *r,
+                                   const glot_model *model, const double *similarity, glot_error *err)
 {
     const glot_model_config *base = &model->config;
     int newest = base->is_expanded ? base->n_groups : 1;
@@ -52,8 +53,8 @@ static glot_status expanded_config(glot_model_config *c, glot_allocation *layout
 }
 
 /* The same backend and parameters in the shape, and with the adapters, that the base will have. */
-static glot_status shadow_of(glot_model *shadow, glot_allocation *layout, const glot_recipe *r, const glot_model *model,
-                             const double *similarity, glot_error *err)
+static glot_status shadow_of(glot_model *shadow, glot_allocation *layout, const glot_recipe *r,
+                             const glot_model *model, const double *similarity, glot_error *err)
 {
     *shadow = *model;
     if (r->train.trainable.what == GLOT_TRAIN_LORA)
@@ -66,17 +67,22 @@ static glot_status shadow_of(glot_model *shadow, glot_allocation *layout, const 
 /* Whether stage 1 trains a weight that the base brought. */
 static bool is_base_trained(const glot_param *w, const glot_model_config *expanded, int what)
 {
-    return what == GLOT_TRAIN_ALL || (what == GLOT_TRAIN_ALL_EXPERTS && w->expert >= 0 && expanded->n_experts[w->layer] > 1);
+    return what == GLOT_TRAIN_ALL ||
+           (what == GLOT_TRAIN_ALL_EXPERTS && w->expert >= 0 && expanded->n_experts[w->layer] > 1);
 }
 
-/* A mapped weight that changes gets memory of its own, when stage 1 begins or, under an adapter, when that is merged. */
+/* A mapped weight that changes gets memory of its own, when stage 1 begins or, under an adapter, when that is
+ * merged. */
 static void count_weights(glot_plan *p, const glot_model *model, const glot_model_config *expanded, int what)
 {
     for (size_t i = 0; i < model->n_params; i++) {
         const glot_param *w = model->params[i];
         uint64_t elements = (uint64_t)glot_tensor_elements(&w->weight), bytes = glot_tensor_bytes(&w->weight);
-        bool is_trained = is_base_trained(w, expanded, what), is_merged = what == GLOT_TRAIN_LORA && glot_lora_adapts(w->role);
-        uint64_t own = !w->is_owned && (is_trained || is_merged) ? elements * glot_dtype_block_bytes(model->be->real) : 0;
+        bool is_trained = is_base_trained(w, expanded, what),
+             is_merged = what == GLOT_TRAIN_LORA && glot_lora_adapts(w->role);
+        uint64_t own = !w->is_owned && (is_trained || is_merged)
+                           ? elements * glot_dtype_block_bytes(model->be->real)
+                           : 0;
         p->n_base += elements;
         *(w->is_owned ? &p->owned_bytes : &p->mapped_bytes) += bytes;
         *(is_merged ? &p->merged_bytes : &p->owned_bytes) += own;
@@ -84,8 +90,8 @@ static void count_weights(glot_plan *p, const glot_model *model, const glot_mode
     }
 }
 
-static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const glot_model *shadow, glot_phase phase, uint64_t ids,
-                              glot_error *err)
+static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const glot_model *shadow,
+                              glot_phase phase, uint64_t ids, glot_error *err)
 {
     const glot_recipe_stage *s = glot_recipe_stage_of(r, phase);
     glot_trainable what = phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : (glot_trainable)s->trainable.what;
@@ -101,7 +107,8 @@ static glot_status plan_stage(glot_plan_stage *out, const glot_recipe *r, const 
     GLOT_TRY(glot_trainer_measure(&out->memory, shadow, &settings, err));
     out->tokens = (uint64_t)(out->steps * settings.batch * settings.length);
     out->n_trained = cost.n_trained;
-    out->flops_per_token = cost.flops_per_token + (settings.is_recomputed ? cost.recomputed_flops_per_token : 0.0);
+    out->flops_per_token =
+        cost.flops_per_token + (settings.is_recomputed ? cost.recomputed_flops_per_token : 0.0);
     out->memory.gradients = (size_t)cost.n_trained * glot_dtype_block_bytes(shadow->be->real);
     out->memory.moments = 2 * out->memory.gradients;
     return GLOT_OK;
@@ -112,7 +119,8 @@ static uint64_t stage_bytes(const glot_plan_stage *s)
     return (uint64_t)s->memory.gradients + s->memory.moments + s->memory.workspace + s->memory.host;
 }
 
-static glot_status measure_scoring(uint64_t *bytes, const glot_recipe *r, const glot_model *shadow, glot_error *err)
+static glot_status measure_scoring(uint64_t *bytes, const glot_recipe *r, const glot_model *shadow,
+                                   glot_error *err)
 {
     size_t n = 0;
     if (r->eval.bits_per_byte)
@@ -127,13 +135,14 @@ static uint64_t scoring_within(const glot_plan *p, const glot_recipe_stage *s)
     return s->eval_every > 0 ? p->score_bytes : 0;
 }
 
-/* The most at any time beside the base's and the experts' weights: a stage, or the scoring after it, while the gradients still have their place
- * and adapters have been merged. */
+/* The most at any time beside the base's and the experts' weights: a stage, or the scoring after it, while
+ * the gradients still have their place and adapters have been merged. */
 static uint64_t working_bytes(const glot_plan *p, const glot_recipe *r)
 {
     uint64_t train = stage_bytes(&p->train) + scoring_within(p, &r->train);
     uint64_t review = stage_bytes(&p->review) + scoring_within(p, &r->review);
-    uint64_t scoring = p->score_bytes + p->train.memory.gradients + p->merged_bytes, most = train > review ? train : review;
+    uint64_t scoring = p->score_bytes + p->train.memory.gradients + p->merged_bytes,
+             most = train > review ? train : review;
     return most > scoring ? most : scoring;
 }
 
@@ -146,18 +155,26 @@ static double now_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Operations a second of the model's own FFN product on 512 rows, the best of what fits into a quarter of a second. */
+/* Operations a second of the model's own FFN product on 512 rows, the best of what fits into a quarter of a
+ * second. */
 static glot_status measure_product(double *flops_per_s, const glot_model *model, glot_error *err)
 {
     enum { ROWS = 512 };
     glot_backend *be = model->be;
     const glot_tensor *w = &model->layers[0].gate_proj[0]->weight;
-    glot_tensor x = glot_tensor_2d(be->real, ROWS, w->shape[1]), y = glot_tensor_2d(be->real, ROWS, w->shape[0]);
+    glot_tensor x = glot_tensor_2d(be->real, ROWS, w->shape[1]),
+                y = glot_tensor_2d(be->real, ROWS, w->shape[0]);
     glot_pool pool;
-    glot_limits limits = {.max_tokens = ROWS, .max_keys = 1, .max_segments = 1, .max_width = w->shape[0] > w->shape[1] ? w->shape[0] : w->shape[1],
-                          .max_head_dim = 1, .max_experts = 1, .max_top_k = 1};
+    glot_limits limits = {.max_tokens = ROWS,
+                          .max_keys = 1,
+                          .max_segments = 1,
+                          .max_width = w->shape[0] > w->shape[1] ? w->shape[0] : w->shape[1],
+                          .max_head_dim = 1,
+                          .max_experts = 1,
+                          .max_top_k = 1};
     GLOT_TRY(be->reserve(be, &limits, err));
-    GLOT_TRY(glot_pool_init(&pool, be, glot_tensor_bytes(&x) + glot_tensor_bytes(&y) + 128, "a measurement", err));
+    GLOT_TRY(
+        glot_pool_init(&pool, be, glot_tensor_bytes(&x) + glot_tensor_bytes(&y) + 128, "a measurement", err));
     glot_pool_take(&pool, &x);
     glot_pool_take(&pool, &y);
     be->zero(be, &x);
@@ -201,14 +218,16 @@ static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_mode
     p->checkpoint_bytes = 3 * p->train.n_trained * real;
     /* the one being written stands beside those kept; the review's come beside stage 1's last */
     uint64_t train_disk = p->checkpoint_bytes * (uint64_t)(r->train.keep + 1);
-    uint64_t later_disk = p->checkpoint_bytes * (uint64_t)r->train.keep + review_bytes * (uint64_t)(r->review.keep + 1) + p->model_bytes;
+    uint64_t later_disk = p->checkpoint_bytes * (uint64_t)r->train.keep +
+                          review_bytes * (uint64_t)(r->review.keep + 1) + p->model_bytes;
     p->disk_bytes = train_disk > later_disk ? train_disk : later_disk;
     p->disk_there_bytes = bytes_below(r->output);
     return glot_disk_free(&p->disk_free_bytes, r->output, err);
 }
 
-glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, const double *similarity, uint64_t train_ids,
-                           uint64_t review_ids, bool measure_speed, glot_error *err)
+glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model,
+                           const double *similarity, uint64_t train_ids, uint64_t review_ids,
+                           bool measure_speed, glot_error *err)
 {
     glot_plan p = {0};
     glot_model shadow;
@@ -222,7 +241,8 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     p.n_parameters = cost.n_parameters;
     p.n_new = cost.n_parameters - p.n_base;
     uint64_t new_bytes = p.n_new * glot_dtype_block_bytes(model->be->real);
-    p.owned_bytes += new_bytes + glot_lora_elements(&shadow.config, shadow.lora_rank) * glot_dtype_block_bytes(model->be->real);
+    p.owned_bytes += new_bytes + glot_lora_elements(&shadow.config, shadow.lora_rank) *
+                                     glot_dtype_block_bytes(model->be->real);
     p.model_bytes += new_bytes;
     GLOT_TRY(plan_stage(&p.train, r, &shadow, GLOT_PHASE_TRAIN, train_ids, err));
     GLOT_TRY(plan_stage(&p.review, r, &shadow, GLOT_PHASE_REVIEW, review_ids, err));
@@ -233,14 +253,17 @@ glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_mode
     GLOT_TRY(plan_disk(&p, r, model, err));
     if (measure_speed) {
         GLOT_TRY(measure_product(&p.flops_per_s, model, err));
-        p.seconds = ((double)p.train.tokens * p.train.flops_per_token + (double)p.review.tokens * p.review.flops_per_token) / p.flops_per_s;
+        p.seconds = ((double)p.train.tokens * p.train.flops_per_token +
+                     (double)p.review.tokens * p.review.flops_per_token) /
+                    p.flops_per_s;
     }
     *out = p;
     return GLOT_OK;
 }
 
 /* The largest micro_batch, halved again and again, whose stage fits; 0: none. */
-static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_phase phase)
+static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, const glot_model *model,
+                                   glot_phase phase)
 {
     glot_model shadow;
     glot_allocation layout;
@@ -260,40 +283,49 @@ static int64_t fitting_micro_batch(const glot_plan *p, const glot_recipe *r, con
     return 0;
 }
 
-glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
+glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model,
+                            glot_error *err)
 {
     char needed[32], there[32];
-    if (p->peak_bytes - p->mapped_bytes > p->available_bytes) { /* mapped weights give way where memory is short */
+    if (p->peak_bytes - p->mapped_bytes >
+        p->available_bytes) { /* mapped weights give way where memory is short */
         bool is_train = stage_bytes(&p->train) >= stage_bytes(&p->review);
         int64_t fits = fitting_micro_batch(p, r, model, is_train ? GLOT_PHASE_TRAIN : GLOT_PHASE_REVIEW);
         glot_bytes_text(p->peak_bytes - p->mapped_bytes, needed);
         glot_bytes_text(p->available_bytes, there);
         if (fits)
-            return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; %s.micro_batch: %" PRId64 " would fit", needed, p->available_name, there,
-                             is_train ? "train" : "review", fits);
-        return GLOT_FAIL(err, GLOT_NOMEM, "the job needs %s of memory and %s has %s for it; no micro_batch would fit%s", needed, p->available_name,
-                         there, p->n_new ? ", fewer experts might" : "");
+            return GLOT_FAIL(err, GLOT_NOMEM,
+                             "the job needs %s of memory and %s has %s for it; %s.micro_batch: %" PRId64
+                             " would fit",
+                             needed, p->available_name, there, is_train ? "train" : "review", fits);
+        return GLOT_FAIL(err, GLOT_NOMEM,
+                         "the job needs %s of memory and %s has %s for it; no micro_batch would fit%s",
+                         needed, p->available_name, there, p->n_new ? ", fewer experts might" : "");
     }
     uint64_t missing = p->disk_bytes > p->disk_there_bytes ? p->disk_bytes - p->disk_there_bytes : 0;
     if (missing > p->disk_free_bytes) {
         glot_bytes_text(missing, needed);
         glot_bytes_text(p->disk_free_bytes, there);
-        return GLOT_FAIL(err, GLOT_NO_SPACE, "'%s': the job needs up to %s of disk and %s is free; fewer checkpoints (train.keep) need less", r->output,
-                         needed, there);
+        return GLOT_FAIL(
+            err, GLOT_NO_SPACE,
+            "'%s': the job needs up to %s of disk and %s is free; fewer checkpoints (train.keep) need less",
+            r->output, needed, there);
     }
     return GLOT_OK;
 }
 
 /* Whole documents of the language's train text until max_tokens (0: all). */
-static glot_status count_language(glot_plan_density *text, uint64_t *n_documents, const glot_recipe_language *l, const glot_tokenizer *t,
-                                  uint64_t max_tokens, glot_error *err)
+static glot_status count_language(glot_plan_density *text, uint64_t *n_documents,
+                                  const glot_recipe_language *l, const glot_tokenizer *t, uint64_t max_tokens,
+                                  glot_error *err)
 {
     *text = (glot_plan_density){.language = l->name};
     *n_documents = 0;
     glot_document_reader *reader = NULL;
     glot_corpus_options options = glot_corpus_options_default();
     glot_document d = {0};
-    glot_status status = glot_document_reader_open(&reader, l->name, (const char *const *)l->train.items, l->train.n, t, &options, max_tokens, err);
+    glot_status status = glot_document_reader_open(&reader, l->name, (const char *const *)l->train.items,
+                                                   l->train.n, t, &options, max_tokens, err);
     while (status == GLOT_OK && (status = glot_document_reader_next(reader, &d, err)) == GLOT_OK && d.ids) {
         text->tokens += d.n_ids;
         text->bytes += d.n_bytes;
@@ -304,7 +336,8 @@ static glot_status count_language(glot_plan_density *text, uint64_t *n_documents
 }
 
 /* ids (documents and their EOS) of one epoch of a stage, counted by tokenizing the text. */
-static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase phase, const glot_tokenizer *t, glot_error *err)
+static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase phase, const glot_tokenizer *t,
+                             glot_error *err)
 {
     const glot_recipe_stage *s = glot_recipe_stage_of(r, phase);
     *ids = 0;
@@ -322,7 +355,8 @@ static glot_status count_ids(uint64_t *ids, const glot_recipe *r, glot_phase pha
     return status;
 }
 
-static glot_status measure_densities(glot_plan *p, const glot_recipe *r, const glot_tokenizer *t, glot_error *err)
+static glot_status measure_densities(glot_plan *p, const glot_recipe *r, const glot_tokenizer *t,
+                                     glot_error *err)
 {
     for (size_t i = 0; i < r->n_languages; i++) {
         glot_plan_density *text = &p->densities[p->n_densities];

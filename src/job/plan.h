@@ -29,13 +29,17 @@ typedef struct glot_plan {
     glot_allocation layout;               /* the experts of each layer */
     const glot_layout_format *format;     /* that the layout fits; not owned */
     bool is_layerwise;                    /* the layout follows similarity, or will: */
-    bool is_layout_open;                  /* it is not measured yet, and the numbers are those of the largest layout of the budget */
-    uint64_t mapped_bytes, owned_bytes;   /* weights used where the file is mapped; weights in memory, new experts and adapters included */
-    uint64_t merged_bytes;                /* weights that adapters are merged into after stage 1, which have been mapped until then */
+    bool is_layout_open; /* it is not measured yet, and the numbers are those of the largest layout of the
+                            budget */
+    uint64_t mapped_bytes, owned_bytes; /* weights used where the file is mapped; weights in memory, new
+                                           experts and adapters included */
+    uint64_t merged_bytes; /* weights that adapters are merged into after stage 1, which have been mapped
+                              until then */
     glot_plan_stage train, review;
     uint64_t score_bytes;                 /* memory of the scoring */
     uint64_t other_bytes;                 /* of memory: code, tokenizer, text maps, buffers */
-    uint64_t peak_bytes;                  /* of memory: weights, the program, and the most that stages, merging and scoring need at a time */
+    uint64_t peak_bytes; /* of memory: weights, the program, and the most that stages, merging and scoring
+                            need at a time */
     uint64_t available_bytes;             /* memory that this process may hold */
     const char *available_name;           /* what sets that: "this machine", "its control group", ... */
     uint64_t checkpoint_bytes, model_bytes, disk_bytes; /* disk_bytes: the most at any time */
@@ -44,15 +48,17 @@ typedef struct glot_plan {
     double seconds;                       /* of both stages at that speed; 0: not known */
 } glot_plan;
 
-/* `text_ids`: ids of one epoch of each stage's text where epochs are given (else 0). `model`: the base, opened and not yet expanded (or an expanded
- * one that a stage alone trains). `similarity`: of each layer, where it has
- * been measured (else NULL). measure_speed: take a quarter of a second to time a product. */
-glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model, const double *similarity, uint64_t train_ids,
-                           uint64_t review_ids, bool measure_speed, glot_error *err);
+/* `text_ids`: ids of one epoch of each stage's text where epochs are given (else 0). `model`: the base,
+ * opened and not yet expanded (or an expanded one that a stage alone trains). `similarity`: of each layer,
+ * where it has been measured (else NULL). measure_speed: take a quarter of a second to time a product. */
+glot_status glot_plan_make(glot_plan *out, const glot_recipe *r, const glot_model *model,
+                           const double *similarity, uint64_t train_ids, uint64_t review_ids,
+                           bool measure_speed, glot_error *err);
 /* GLOT_NOMEM or GLOT_NO_SPACE with what is needed and what there is, and the micro_batch that would fit. */
-glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err);
-/* Opens the base and plans: for `glot plan` and `expand --dry-run`. Reads the text once where the recipe counts epochs, else the
- * beginning of it. */
+glot_status glot_plan_check(const glot_plan *p, const glot_recipe *r, const glot_model *model,
+                            glot_error *err);
+/* Opens the base and plans: for `glot plan` and `expand --dry-run`. Reads the text once where the recipe
+ * counts epochs, else the beginning of it. */
 glot_status glot_plan_recipe(glot_plan *out, const glot_recipe *r, glot_error *err);
 
 void glot_plan_text(const glot_plan *p, glot_str *out);

@@ -63,7 +63,8 @@ typedef struct glot_recipe_trainable {
     double alpha;
 } glot_recipe_trainable;
 
-/* Multiple choice to score: a file and what makes items of its lines, a template by name or one of the recipe's own. */
+/* Multiple choice to score: a file and what makes items of its lines, a template by name or one of the
+ * recipe's own. */
 typedef struct glot_recipe_task {
     char *file, *name; /* no two names alike */
     char *template_name;

@@ -89,7 +89,8 @@ static bool has_router(const glot_recipe *r)
 {
     if (r->experts.allocation == GLOT_RECIPE_UNIFORM)
         return r->experts.per_layer > 1;
-    if (r->experts.allocation == GLOT_RECIPE_LAYERWISE) /* a budget too small for one new expert is refused later */
+    if (r->experts.allocation ==
+        GLOT_RECIPE_LAYERWISE) /* a budget too small for one new expert is refused later */
         return true;
     for (size_t i = 0; i < r->experts.list.n; i++)
         if (r->experts.list.items[i] > 1)
@@ -188,8 +189,9 @@ static glot_status check_trainable(const glot_recipe_reader *p, glot_error *err)
     bool is_dense = p->job == GLOT_JOB_EXPAND && !has_router(r);
     double weight;
     if (what == GLOT_TRAIN_LORA && !is_dense)
-        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("train", "trainable"), err,
-                                  "asks for LoRA, which is for a dense model: it goes with experts.per_layer: 1");
+        return glot_recipe_refuse(
+            p, GLOT_BAD_VALUE, KEY("train", "trainable"), err,
+            "asks for LoRA, which is for a dense model: it goes with experts.per_layer: 1");
     if (what != GLOT_TRAIN_LORA && what != GLOT_TRAIN_ALL && is_dense)
         return glot_recipe_refuse(
             p, GLOT_BAD_VALUE,
@@ -272,21 +274,26 @@ static glot_status resolve_experts(const glot_recipe_reader *p, glot_error *err)
         (r->experts.new_total >= 0) + !isnan(r->experts.delta) + (r->experts.new_bytes >= 0) != 1)
         return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "new_total"), err,
                                   "or delta or new_bytes: expected one of them");
-    if (is_layerwise && r->experts.delta <= 1.0) /* METHOD 5: a layer's share is less than 1, so that N_l = ceil(share * delta) is 1 */
-        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "delta"), err,
-                                  "is %g, which gives no layer a new expert whatever the similarity, expected more than 1", r->experts.delta);
+    if (is_layerwise &&
+        r->experts.delta <=
+            1.0) /* METHOD 5: a layer's share is less than 1, so that N_l = ceil(share * delta) is 1 */
+        return glot_recipe_refuse(
+            p, GLOT_BAD_VALUE, KEY("experts", "delta"), err,
+            "is %g, which gives no layer a new expert whatever the similarity, expected more than 1",
+            r->experts.delta);
     if (r->experts.allocation != GLOT_RECIPE_UNIFORM)
         r->experts.per_layer = -1;
     const glot_layout_format *format;
     glot_error problem = {0};
     if (r->experts.format && glot_layout_find(&format, r->experts.format, &problem) != GLOT_OK)
-        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "for"), err, "is unknown: %s", problem.message);
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("experts", "for"), err, "is unknown: %s",
+                                  problem.message);
     r->experts.is_per_layer_given = glot_recipe_is_written(p, "experts", "per_layer");
     return GLOT_OK;
 }
 
-/* METHOD 8: without old and new text there is no evidence, without new experts nothing to decide, and where the original
- * experts train, the exact path would not be the base model. */
+/* METHOD 8: without old and new text there is no evidence, without new experts nothing to decide, and where
+ * the original experts train, the exact path would not be the base model. */
 static glot_status check_exact(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
@@ -303,22 +310,27 @@ static glot_status check_exact(const glot_recipe_reader *p, glot_error *err)
         obstacle = "no layer gets a new expert";
     else if (p->job == GLOT_JOB_EXPAND && r->train.trainable.what != GLOT_TRAIN_NEW_EXPERTS)
         obstacle = "train.trainable does not leave the original experts as they are";
-    return obstacle ? glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("exact", "mode"), err, "asks for the exact path, but %s", obstacle)
+    return obstacle ? glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("exact", "mode"), err,
+                                         "asks for the exact path, but %s", obstacle)
                     : GLOT_OK;
 }
 
-/* METHOD 4: similarity compares text of new languages with text of old ones. Refused here, not when it is measured. */
+/* METHOD 4: similarity compares text of new languages with text of old ones. Refused here, not when it is
+ * measured. */
 static glot_status check_similarity(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
-    bool is_layerwise = p->job == GLOT_JOB_EXPAND && r->experts.allocation == GLOT_RECIPE_LAYERWISE, has_text[2] = {false, false};
+    bool is_layerwise = p->job == GLOT_JOB_EXPAND && r->experts.allocation == GLOT_RECIPE_LAYERWISE,
+         has_text[2] = {false, false};
     for (size_t i = 0; i < r->n_languages; i++)
         has_text[r->languages[i].group == GLOT_RECIPE_NEW] |= r->languages[i].train.n > 0;
     if ((!is_layerwise && r->gate.layers.count <= 0) || (has_text[0] && has_text[1]))
         return GLOT_OK;
     glot_recipe_place place = is_layerwise ? KEY("experts", "allocation") : KEY("gate", "layers");
-    return glot_recipe_refuse(p, GLOT_BAD_VALUE, place, err, "goes by the similarity of new languages to old ones, but no %s language has train text",
-                              has_text[0] ? "new" : "old");
+    return glot_recipe_refuse(
+        p, GLOT_BAD_VALUE, place, err,
+        "goes by the similarity of new languages to old ones, but no %s language has train text",
+        has_text[0] ? "new" : "old");
 }
 
 /* METHOD 6 */
@@ -326,8 +338,9 @@ static glot_status check_gate(const glot_recipe_reader *p, glot_error *err)
 {
     const glot_recipe *r = p->recipe;
     if (r->gate.layers.count != 0 && !is_active(&r->review))
-        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY("gate", "layers"), err,
-                                  "asks for language gates, but they are trained by the review, and there is none");
+        return glot_recipe_refuse(
+            p, GLOT_BAD_VALUE, KEY("gate", "layers"), err,
+            "asks for language gates, but they are trained by the review, and there is none");
     return GLOT_OK;
 }
 
@@ -355,7 +368,8 @@ glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err)
     GLOT_TRY(check_similarity(p, err));
     GLOT_TRY(check_exact(p, err));
     r->device = GLOT_RECIPE_CPU;
-    if (r->dtype == GLOT_RECIPE_DTYPE_AUTO) /* what runs here fast; the resolved recipe keeps it, so that a run goes on as it began */
+    if (r->dtype == GLOT_RECIPE_DTYPE_AUTO) /* what runs here fast; the resolved recipe keeps it, so that a
+                                               run goes on as it began */
         r->dtype = glot_cpu_has_bf16() ? GLOT_RECIPE_BF16 : GLOT_RECIPE_FLOAT32;
     return GLOT_OK;
 }

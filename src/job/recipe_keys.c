@@ -165,7 +165,7 @@
          false,                                                                                              \
          NULL,                                                                                               \
          GLOT_CHANGE_NEVER,                                                                                  \
-         "learning rate of routers and language gates (default: lr)"},                                                      \
+         "learning rate of routers and language gates (default: lr)"},                                       \
         {STAGE,                                                                                              \
          "old_share",                                                                                        \
          GLOT_KEY_REAL,                                                                                      \
@@ -261,15 +261,17 @@ const glot_recipe_key glot_recipe_keys[] = {
      "uniform|layerwise|list", GLOT_CHANGE_NEVER,
      "how many experts each layer gets: the same, by similarity, or as listed"},
     {GLOT_SECTION_EXPERTS, "per_layer", GLOT_KEY_INT, AT(experts.per_layer), "4", 1, GLOT_MAX_EXPERTS, false,
-     NULL, GLOT_CHANGE_NEVER, "uniform: experts in every layer afterwards, the original included; growing again it must be given"},
+     NULL, GLOT_CHANGE_NEVER,
+     "uniform: experts in every layer afterwards, the original included; growing again it must be given"},
     {GLOT_SECTION_EXPERTS, "new_total", GLOT_KEY_INT, AT(experts.new_total), NULL, 1, 1e6, false, NULL,
      GLOT_CHANGE_NEVER, "layerwise: at most so many new experts in all"},
     {GLOT_SECTION_EXPERTS, "delta", GLOT_KEY_REAL, AT(experts.delta), NULL, 0, 1e6, true, NULL,
      GLOT_CHANGE_NEVER, "layerwise: the paper's budget"},
     {GLOT_SECTION_EXPERTS, "new_bytes", GLOT_KEY_SIZE, AT(experts.new_bytes), NULL, 1, 1e18, false, NULL,
      GLOT_CHANGE_NEVER, "layerwise: at most so many bytes of new experts"},
-    {GLOT_SECTION_EXPERTS, "similarity_tokens", GLOT_KEY_COUNT, AT(experts.similarity_tokens), "8192", 1, 1e12, false, NULL,
-     GLOT_CHANGE_NEVER, "train text of each language that similarity is measured on, whole documents until so many tokens"},
+    {GLOT_SECTION_EXPERTS, "similarity_tokens", GLOT_KEY_COUNT, AT(experts.similarity_tokens), "8192", 1,
+     1e12, false, NULL, GLOT_CHANGE_NEVER,
+     "train text of each language that similarity is measured on, whole documents until so many tokens"},
     {GLOT_SECTION_EXPERTS, "list", GLOT_KEY_INTS, AT(experts.list), NULL, 1, GLOT_MAX_EXPERTS, false, NULL,
      GLOT_CHANGE_NEVER, "list: experts of each layer afterwards, the original included"},
     {GLOT_SECTION_EXPERTS, "for", GLOT_KEY_TEXT, AT(experts.format), NULL, 0, 0, false, NULL,
@@ -277,7 +279,9 @@ const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_EXPERTS, "top_k", GLOT_KEY_INT, AT(experts.top_k), "2", 1, GLOT_MAX_EXPERTS, false, NULL,
      GLOT_CHANGE_NEVER, "experts that a token goes through in each layer"},
     {GLOT_SECTION_EXPERTS, "init", GLOT_KEY_CHOICE, AT(experts.init), "copy", 0, 0, false, "copy|random|best",
-     GLOT_CHANGE_NEVER, "how new experts begin: as the original, random, or (growing again) as the layer's expert with the highest mean router probability on the new languages' text"},
+     GLOT_CHANGE_NEVER,
+     "how new experts begin: as the original, random, or (growing again) as the layer's expert with the "
+     "highest mean router probability on the new languages' text"},
 
     {GLOT_SECTION_GATE, "layers", GLOT_KEY_LAYERS, AT(gate.layers), "0", 0, GLOT_MAX_LAYERS, false, NULL,
      GLOT_CHANGE_NEVER, "how many layers have a language gate, or a list of their numbers"},
@@ -294,7 +298,8 @@ const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_GROW, "router_init", GLOT_KEY_CHOICE, AT(grow.router_init), "keep", 0, 0, false,
      "keep|fresh", GLOT_CHANGE_NEVER, "growing again: whether the router's rows stay"},
     {GLOT_SECTION_GROW, "lpr_groups", GLOT_KEY_CHOICE, AT(grow.lpr_groups), "all", 0, 0, false,
-     "all|original", GLOT_CHANGE_NEVER, "growing again: which groups the LPR loss protects; lpr_form: released goes with original only"},
+     "all|original", GLOT_CHANGE_NEVER,
+     "growing again: which groups the LPR loss protects; lpr_form: released goes with original only"},
 
     STAGE_KEYS(GLOT_SECTION_TRAIN, train, NULL, 1, "0.0005", NULL),
     {GLOT_SECTION_TRAIN, "balance_coef", GLOT_KEY_REAL, AT(train.balance_coef), "0.01", 0, 1e6, false, NULL,
@@ -304,7 +309,8 @@ const glot_recipe_key glot_recipe_keys[] = {
      "the load-balancing loss of the paper (1 at balance) or of the released code (top_k)"},
     {GLOT_SECTION_TRAIN, "trainable", GLOT_KEY_TRAINABLE, AT(train.trainable), "new_experts", 0, 0, false,
      "new_experts|all_experts|all", GLOT_CHANGE_NEVER,
-     "what trains; with per_layer: 1, all is full fine-tuning of the dense model, and {lora: {rank: 16, alpha: "
+     "what trains; with per_layer: 1, all is full fine-tuning of the dense model, and {lora: {rank: 16, "
+     "alpha: "
      "32}} trains adapters beside its linear layers, merged at the end"},
 
     STAGE_KEYS(GLOT_SECTION_REVIEW, review, "16000", 0, "0.001", "0.33"),
@@ -325,7 +331,8 @@ const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_TOP, "device", GLOT_KEY_CHOICE, AT(device), "auto", 0, 0, false, "auto|cpu|cuda",
      GLOT_CHANGE_NEVER, "where to compute"},
     {GLOT_SECTION_TOP, "dtype", GLOT_KEY_CHOICE, AT(dtype), "auto", 0, 0, false, "auto|float32|bf16",
-     GLOT_CHANGE_NEVER, "type of the products of training; auto: bf16 where the processor has instructions for it"},
+     GLOT_CHANGE_NEVER,
+     "type of the products of training; auto: bf16 where the processor has instructions for it"},
     {GLOT_SECTION_TOP, "save_dtype", GLOT_KEY_CHOICE, AT(save_dtype), "auto", 0, 0, false,
      "auto|float32|bf16", GLOT_CHANGE_NEVER, "auto: base tensors keep their type, trained ones are float32"},
     {GLOT_SECTION_TOP, "threads", GLOT_KEY_INT, AT(threads), "0", 0, 4096, false, NULL, GLOT_CHANGE_FREE,

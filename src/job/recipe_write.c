@@ -123,7 +123,8 @@ static glot_status check_growth(const glot_recipe *now, const glot_recipe_key *k
 {
     const char *section = glot_recipe_section_name(k->section);
     if (is_done)
-        return refuse_change(now, section, NULL, k->name, was, is, "but that stage is finished (--fresh starts over)", err);
+        return refuse_change(now, section, NULL, k->name, was, is,
+                             "but that stage is finished (--fresh starts over)", err);
     /* From steps or epochs to tokens, or back, is another schedule from the start. */
     if (!*was || !*is || strtoll(is, NULL, 10) < strtoll(was, NULL, 10) || strtoll(was, NULL, 10) == 0)
         return refuse_change(now, section, NULL, k->name, was, is, "expected the same or more", err);
@@ -229,7 +230,8 @@ static void write_row(glot_str *out, const glot_recipe_key *k)
 
 static void write_head(glot_str *out, const char *title)
 {
-    glot_str_printf(out, "\n## %s\n\n| key | values | default | meaning |\n| --- | --- | --- | --- |\n", title);
+    glot_str_printf(out, "\n## %s\n\n| key | values | default | meaning |\n| --- | --- | --- | --- |\n",
+                    title);
 }
 
 glot_status glot_recipe_manual(glot_str *out, glot_error *err)
@@ -251,7 +253,8 @@ glot_status glot_recipe_manual(glot_str *out, glot_error *err)
                        "folder. `--set train.lr=1e-4`\n"
                        "overrides any key. What a run that has begun may change is said with the key; "
                        "anything else needs `--fresh`.\n\n"
-                       "Whole recipes to begin with: the one in the [README](../README.md), `examples/demo.yaml` (with comments, "
+                       "Whole recipes to begin with: the one in the [README](../README.md), "
+                       "`examples/demo.yaml` (with comments, "
                        "`examples/layermoe.yaml`),\nand the methods that glot is compared with in "
                        "[comparisons.md](comparisons.md). `glot plan RECIPE` says what one will need.\n");
     for (int s = 0; s < GLOT_N_SECTIONS; s++) {

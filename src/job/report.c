@@ -1,4 +1,5 @@
-/* report.c: report.html: what a run gained and lost, how it went, and what is needed to repeat it, section by section. */
+/* report.c: report.html: what a run gained and lost, how it went, and what is needed to repeat it, section by
+ * section. */
 #include "job/report.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -9,7 +10,8 @@
 /* The last n parts of a path that the recipe has; NULL where it has none. */
 static const char *last_parts(const json_t *recipe, const char *key, int n)
 {
-    const char *path = json_string_value(json_object_get(recipe, key)), *at = path ? path + strlen(path) : NULL;
+    const char *path = json_string_value(json_object_get(recipe, key)),
+               *at = path ? path + strlen(path) : NULL;
     for (; at && at > path; at--)
         if (at[-1] == '/' && n-- == 1)
             break;

@@ -73,12 +73,15 @@ glot_status glot_report_curves(glot_str *out, const json_t *results, const json_
     if (!json_array_size(lines))
         return GLOT_OK;
     bool has_balance = glot_report_has_any_choice(results); /* else it is 1 whatever the router does */
-    bool has_router = glot_report_total(json_object_get(results, "experts")) > (long long)json_array_size(json_object_get(results, "experts"));
+    bool has_router = glot_report_total(json_object_get(results, "experts")) >
+                      (long long)json_array_size(json_object_get(results, "experts"));
     bool has_stage_1 = has_phase(lines, "train");
-    glot_report_section(out, "How it went",
-                        has_router && has_stage_1 && !has_balance ? "Load balancing is not drawn: every layer's router chooses all of its experts, so "
-                                                     "that it is 1 by definition."
-                                                   : NULL);
+    glot_report_section(
+        out, "How it went",
+        has_router && has_stage_1 && !has_balance
+            ? "Load balancing is not drawn: every layer's router chooses all of its experts, so "
+              "that it is 1 by definition."
+            : NULL);
     glot_svg_begin_charts(out);
     GLOT_TRY(put_scores(out, results, lines, err));
     for (const glot_report_curve *c = glot_report_curve_list; c->phase; c++)

@@ -65,10 +65,11 @@ void glot_report_exact(glot_str *out, const json_t *results)
         out,
         "<p>A document takes the base model's own path until its tokens speak surely for a new language; "
         "while it is on it, its logits are the base model's, bit for bit, so that a document that stays is "
-        "retained to 100 %% (the published method kept 96.6 %% of the old languages' scores). The threshold is "
+        "retained to 100 %% (the published method kept 96.6 %% of the old languages' scores). The threshold "
+        "is "
         "%.2f: %.0f of %.0f held-out old documents never leave (asked: %.4g %%).</p>",
-        glot_json_number_or_zero(exact, "threshold"), glot_json_number_or_zero(held_out, "stay"), glot_json_number_or_zero(held_out, "documents"),
-        100.0 * glot_json_number_or_zero(exact, "keep"));
+        glot_json_number_or_zero(exact, "threshold"), glot_json_number_or_zero(held_out, "stay"),
+        glot_json_number_or_zero(held_out, "documents"), 100.0 * glot_json_number_or_zero(exact, "keep"));
     if (!json_object_size(languages))
         return;
     glot_str_puts(

@@ -69,9 +69,14 @@ static void put_hash(glot_str *out, const char *label, const char *hash)
 /* A step of the job as a person calls it. */
 static const char *step_name(const char *step)
 {
-    static const char *const names[][2] = {{"text", "tokenizing"}, {"before", "scoring the base"}, {"similarity", "similarity"},
-                                           {"train", "training"}, {"after_train", "scoring after training"}, {"review", "review"},
-                                           {"after_review", "scoring after review"}, {"exact", "scoring off the exact path"},
+    static const char *const names[][2] = {{"text", "tokenizing"},
+                                           {"before", "scoring the base"},
+                                           {"similarity", "similarity"},
+                                           {"train", "training"},
+                                           {"after_train", "scoring after training"},
+                                           {"review", "review"},
+                                           {"after_review", "scoring after review"},
+                                           {"exact", "scoring off the exact path"},
                                            {"model", "writing the model"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i][0], step) == 0)
@@ -105,7 +110,8 @@ static void put_text_read(glot_str *out, const json_t *read, const char *stage)
         glot_html_text(out, language);
         glot_str_puts(out, "</td><td>");
         glot_report_put_count(out, (long long)json_integer_value(json_object_get(entry, "tokens")));
-        glot_str_printf(out, " tokens, %.2f times its text</td></tr>", json_number_value(json_object_get(entry, "times")));
+        glot_str_printf(out, " tokens, %.2f times its text</td></tr>",
+                        json_number_value(json_object_get(entry, "times")));
     }
 }
 
@@ -127,7 +133,8 @@ static void put_density(glot_str *out, const json_t *results)
 /* What the run began with, and what it left as it was. */
 static void put_hashes(glot_str *out, const json_t *results)
 {
-    const json_t *frozen = json_object_get(results, "frozen_sha256"), *n = json_object_get(results, "frozen_tensors");
+    const json_t *frozen = json_object_get(results, "frozen_sha256"),
+                 *n = json_object_get(results, "frozen_tensors");
     put_hash(out, "base model's weights", json_string_value(json_object_get(results, "base_sha256")));
     if (json_is_integer(n) && json_integer_value(n) == 0) {
         put_row(out, "frozen weights", "none: every weight was trained");

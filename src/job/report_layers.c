@@ -194,7 +194,8 @@ static bool has_gates(const json_t *results)
 void glot_report_gates(glot_str *out, const json_t *results)
 {
     static const char *const positions[] = {"1", "4", "16", "64"};
-    static const char *const headings[] = {"language", "~group", "after 1 token", "~4", "~16", "after 64", "all tokens"};
+    static const char *const headings[] = {"language", "~group",   "after 1 token", "~4",
+                                           "~16",      "after 64", "all tokens"};
     const char *name;
     if (!has_gates(results))
         return;
@@ -207,7 +208,8 @@ void glot_report_gates(glot_str *out, const json_t *results)
             continue;
         glot_report_begin_row(out, results, i);
         for (size_t k = 0; k < sizeof positions / sizeof positions[0]; k++)
-            put_share(out, json_object_get(json_object_get(accuracy, "after"), positions[k]), headings[2 + k][0] == '~');
+            put_share(out, json_object_get(json_object_get(accuracy, "after"), positions[k]),
+                      headings[2 + k][0] == '~');
         put_share(out, json_object_get(accuracy, "all"), false);
         glot_str_puts(out, "</tr>\n");
     }

@@ -1,4 +1,5 @@
-/* report_parts.h: the sections of report.html. Private to src/job. Each appends nothing where its part of results.json is missing. */
+/* report_parts.h: the sections of report.html. Private to src/job. Each appends nothing where its part of
+ * results.json is missing. */
 #ifndef GLOT_JOB_REPORT_PARTS_H
 #define GLOT_JOB_REPORT_PARTS_H
 
@@ -19,8 +20,8 @@ void glot_report_release(glot_report_run *run);
 /* The recipe as {"train.lr": "0.001", ...}, absolute paths as seen from the run directory; new reference. */
 glot_status glot_report_flat_recipe(json_t **out, const glot_report_run *run, glot_error *err);
 
-/* results.json's bits per byte of a language `when` (before, after_train, after_review) with its interval; NaN where there
- * is none. */
+/* results.json's bits per byte of a language `when` (before, after_train, after_review) with its interval;
+ * NaN where there is none. */
 glot_svg_range glot_report_score(const json_t *results, const char *when, const char *language);
 double glot_report_bits(const json_t *results, const char *when, const char *language);
 /* The last of those that the run has. */
@@ -36,7 +37,8 @@ long long glot_report_total(const json_t *counts);
 /* Whether the layer's router leaves experts out. Where it chooses all, shares and balance say nothing. */
 bool glot_report_has_choice(const json_t *results, size_t layer);
 bool glot_report_has_any_choice(const json_t *results);
-/* Class of a change: good below 0, bad above, soft where it is nothing at the `step` that it is written to. */
+/* Class of a change: good below 0, bad above, soft where it is nothing at the `step` that it is written to.
+ */
 const char *glot_report_tone(double change, double step);
 /* "+0.6 %", "−1.9 %"; a change that rounds to nothing is "0.0 %". */
 void glot_report_put_change(glot_str *out, double percent);
@@ -47,10 +49,12 @@ void glot_report_put_count(glot_str *out, long long n);
 void glot_report_head(glot_str *out, const char *title);
 glot_status glot_report_end(glot_str *out, glot_error *err);
 void glot_report_section(glot_str *out, const char *title, const char *note);
-/* A table's beginning and end. Headings that begin with ~ are for wide screens only, as are their cells (class wide). */
+/* A table's beginning and end. Headings that begin with ~ are for wide screens only, as are their cells
+ * (class wide). */
 void glot_report_begin_table(glot_str *out, const char *kind, const char *const *headings, size_t n);
 void glot_report_end_table(glot_str *out);
-/* <tr> and the first cell: the language's key, its name and, where the screen is narrow, its group under it. */
+/* <tr> and the first cell: the language's key, its name and, where the screen is narrow, its group under it.
+ */
 void glot_report_begin_row(glot_str *out, const json_t *results, size_t language);
 
 glot_status glot_report_scores(glot_str *out, const json_t *results, glot_error *err);
@@ -70,10 +74,12 @@ void glot_report_gates(glot_str *out, const json_t *results);
 void glot_report_exact(glot_str *out, const json_t *results);
 void glot_report_samples(glot_str *out, const json_t *results);
 void glot_report_facts(glot_str *out, const json_t *results, const char *recipe);
-/* Multiple choice: per cent of right answers of a task `when`, one standard error to each side; NaN where there is none. */
+/* Multiple choice: per cent of right answers of a task `when`, one standard error to each side; NaN where
+ * there is none. */
 glot_svg_range glot_report_task(const json_t *results, const char *when, const char *name);
 size_t glot_report_n_tasks(const json_t *results);
-/* Appends the names of tasks (borrowed) that are not among the n there are; returns how many there are then. */
+/* Appends the names of tasks (borrowed) that are not among the n there are; returns how many there are then.
+ */
 size_t glot_report_add_tasks(const char **names, size_t n, const json_t *results);
 glot_status glot_report_tasks(glot_str *out, const json_t *results, glot_error *err);
 

@@ -59,8 +59,8 @@ void glot_report_release(glot_report_run *run)
 
 /* ---- the recipe as one list ---- */
 
-/* An absolute path as seen from the folder `from`, so that runs on two machines or in two checkouts say the same of
- * the same files; as it is where they have no folder in common. */
+/* An absolute path as seen from the folder `from`, so that runs on two machines or in two checkouts say the
+ * same of the same files; as it is where they have no folder in common. */
 static void put_path(glot_str *out, const char *path, const char *from)
 {
     size_t at = 0, same = 0, n_from = strlen(from); /* same: bytes of the folders that both are in */

@@ -18,13 +18,15 @@ enum { PROMPT_TOKENS = 16, SAMPLE_TOKENS = 32, ROUTING_TOKENS = 2048 };
 bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at)
 {
     const glot_recipe_language *l = &job->recipe->languages[language];
-    return job->valid && l->valid.n && glot_token_store_find_language(job->valid, l->name, at, NULL) == GLOT_OK;
+    return job->valid && l->valid.n &&
+           glot_token_store_find_language(job->valid, l->name, at, NULL) == GLOT_OK;
 }
 
 glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice exact, glot_error *err)
 {
     json_t *scores = json_object();
-    glot_score_options options = {.max_tokens = (uint64_t)job->recipe->eval.max_tokens, .exact = exact, .cancel = job->options->cancel};
+    glot_score_options options = {
+        .max_tokens = (uint64_t)job->recipe->eval.max_tokens, .exact = exact, .cancel = job->options->cancel};
     glot_status status = GLOT_OK;
     for (size_t i = 0, at; i < job->recipe->n_languages && status == GLOT_OK; i++) {
         glot_text_score s;
@@ -44,7 +46,8 @@ glot_status glot_job_score(json_t **out, const glot_job *job, glot_exact_choice 
 /* ---- samples ---- */
 
 /* Appends greedy continuations of ids to `ids` (room for SAMPLE_TOKENS more); *n grows. */
-static glot_status continue_greedily(glot_session *session, const glot_model_config *c, int32_t *ids, int64_t *n, glot_error *err)
+static glot_status continue_greedily(glot_session *session, const glot_model_config *c, int32_t *ids,
+                                     int64_t *n, glot_error *err)
 {
     const float *log_probs;
     glot_sample_params params = glot_sample_params_default();
@@ -62,7 +65,8 @@ static glot_status continue_greedily(glot_session *session, const glot_model_con
 }
 
 /* Text of ids with what is no whole character cut off. New reference. */
-static glot_status text_of(json_t **out, const glot_job *job, const int32_t *ids, int64_t n, bool is_start, glot_error *err)
+static glot_status text_of(json_t **out, const glot_job *job, const int32_t *ids, int64_t n, bool is_start,
+                           glot_error *err)
 {
     glot_str text = {0};
     glot_status status = glot_decode(job->tokenizer, ids, (size_t)n, true, is_start, &text, err);
@@ -78,7 +82,8 @@ static glot_status text_of(json_t **out, const glot_job *job, const int32_t *ids
     return status;
 }
 
-static glot_status sample_language(json_t *samples, const glot_job *job, glot_session *session, size_t language, size_t at, glot_error *err)
+static glot_status sample_language(json_t *samples, const glot_job *job, glot_session *session,
+                                   size_t language, size_t at, glot_error *err)
 {
     int32_t ids[1 + PROMPT_TOKENS + SAMPLE_TOKENS];
     const glot_model_config *c = &job->model->config;
@@ -97,13 +102,15 @@ static glot_status sample_language(json_t *samples, const glot_job *job, glot_se
     GLOT_TRY(continue_greedily(session, c, ids, &n, err));
     json_t *prompt = NULL, *text = NULL;
     GLOT_TRY(text_of(&prompt, job, ids + n_start, PROMPT_TOKENS, true, err));
-    glot_status status = text_of(&text, job, ids + n_start + PROMPT_TOKENS, n - n_start - PROMPT_TOKENS, false, err);
+    glot_status status =
+        text_of(&text, job, ids + n_start + PROMPT_TOKENS, n - n_start - PROMPT_TOKENS, false, err);
     if (status != GLOT_OK) {
         json_decref(prompt);
         return status;
     }
-    json_array_append_new(samples, json_pack("{s:s, s:o, s:o}", "language", job->recipe->languages[language].name, "prompt", prompt,
-                                             "text", text));
+    json_array_append_new(samples,
+                          json_pack("{s:s, s:o, s:o}", "language", job->recipe->languages[language].name,
+                                    "prompt", prompt, "text", text));
     return GLOT_OK;
 }
 
@@ -111,7 +118,8 @@ glot_status glot_job_samples(json_t **out, const glot_job *job, glot_error *err)
 {
     glot_session *session = NULL;
     int64_t n_context = 1 + PROMPT_TOKENS + SAMPLE_TOKENS;
-    if (n_context > job->model->config.context_length) { /* too short a context for a sample to mean anything */
+    if (n_context >
+        job->model->config.context_length) { /* too short a context for a sample to mean anything */
         *out = json_array();
         return GLOT_OK;
     }
@@ -142,7 +150,8 @@ static double entropy_bits(const double *shares, int n)
     return sum;
 }
 
-static json_t *routing_json(const glot_model_config *c, const double *shares, const double *probs, const glot_exact_share *exact)
+static json_t *routing_json(const glot_model_config *c, const double *shares, const double *probs,
+                            const glot_exact_share *exact)
 {
     json_t *layers = json_array(), *originals = json_array(), *entropies = json_array();
     for (int64_t l = 0; l < c->n_layers; l++) {
@@ -150,10 +159,12 @@ static json_t *routing_json(const glot_model_config *c, const double *shares, co
         for (int e = 0; e < c->n_experts[l]; e++)
             json_array_append_new(row, json_real(shares[l * GLOT_MAX_EXPERTS + e]));
         json_array_append_new(layers, row);
-        json_array_append_new(entropies, json_real(entropy_bits(shares + l * GLOT_MAX_EXPERTS, c->n_experts[l])));
+        json_array_append_new(entropies,
+                              json_real(entropy_bits(shares + l * GLOT_MAX_EXPERTS, c->n_experts[l])));
         json_array_append_new(originals, json_real(probs[l * GLOT_MAX_EXPERTS]));
     }
-    return json_pack("{s:o, s:o, s:o, s:f}", "expert_share", layers, "entropy", entropies, "p_original", originals, "exact_share",
+    return json_pack("{s:o, s:o, s:o, s:f}", "expert_share", layers, "entropy", entropies, "p_original",
+                     originals, "exact_share",
                      exact->tokens ? (double)exact->tokens_on_path / (double)exact->tokens : 0.0);
 }
 
@@ -164,19 +175,22 @@ static json_t *share_json(double share)
 }
 
 /* Adds the language's gate accuracy to its entry, where the model has gates. */
-static glot_status put_gate_accuracy(json_t *entry, const glot_job *job, size_t language, size_t at, glot_error *err)
+static glot_status put_gate_accuracy(json_t *entry, const glot_job *job, size_t language, size_t at,
+                                     glot_error *err)
 {
     glot_gate_accuracy accuracy;
     if (job->model->config.gate.n_layers == 0)
         return GLOT_OK;
-    GLOT_TRY(glot_gate_accuracy_measure(&accuracy, job->model, job->valid, (int32_t)at, job->groups[language], ROUTING_TOKENS, err));
+    GLOT_TRY(glot_gate_accuracy_measure(&accuracy, job->model, job->valid, (int32_t)at, job->groups[language],
+                                        ROUTING_TOKENS, err));
     json_t *after = json_object();
     for (int i = 0; i < GLOT_N_GATE_POSITIONS; i++) {
         char position[24];
         snprintf(position, sizeof position, "%" PRId64, glot_gate_positions[i]);
         json_object_set_new(after, position, share_json(accuracy.after[i]));
     }
-    json_object_set_new(entry, "gate_accuracy", json_pack("{s:o, s:o}", "after", after, "all", share_json(accuracy.all)));
+    json_object_set_new(entry, "gate_accuracy",
+                        json_pack("{s:o, s:o}", "after", after, "all", share_json(accuracy.all)));
     return GLOT_OK;
 }
 
@@ -187,14 +201,18 @@ glot_status glot_job_routing(json_t **out, const glot_job *job, glot_error *err)
     glot_exact_share exact;
     json_t *routing = json_object();
     glot_status status = GLOT_OK;
-    GLOT_TRY_OUT(glot_new(&shares, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *shares, "routing shares", err));
-    GLOT_TRY_OUT(glot_new(&probs, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *probs, "routing shares", err));
+    GLOT_TRY_OUT(
+        glot_new(&shares, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *shares, "routing shares", err));
+    GLOT_TRY_OUT(
+        glot_new(&probs, (size_t)c->n_layers * GLOT_MAX_EXPERTS, sizeof *probs, "routing shares", err));
     for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
         GLOT_TRY_OUT(glot_job_check_cancel(job, err));
         if (!glot_job_find_valid(job, i, &at))
             continue;
-        GLOT_TRY_OUT(glot_routing_shares(shares, probs, job->model, job->valid, (int32_t)at, ROUTING_TOKENS, GLOT_EXACT_AUTO, err));
-        GLOT_TRY_OUT(glot_exact_share_measure(&exact, job->model, job->valid, (int32_t)at, (uint64_t)job->recipe->eval.max_tokens, err));
+        GLOT_TRY_OUT(glot_routing_shares(shares, probs, job->model, job->valid, (int32_t)at, ROUTING_TOKENS,
+                                         GLOT_EXACT_AUTO, err));
+        GLOT_TRY_OUT(glot_exact_share_measure(&exact, job->model, job->valid, (int32_t)at,
+                                              (uint64_t)job->recipe->eval.max_tokens, err));
         json_t *entry = routing_json(c, shares, probs, &exact);
         json_object_set_new(routing, job->recipe->languages[i].name, entry);
         GLOT_TRY_OUT(put_gate_accuracy(entry, job, i, at, err));
@@ -231,10 +249,12 @@ static json_t *language_list(const glot_job *job)
     json_t *list = json_array();
     for (size_t i = 0, at; i < job->recipe->n_languages; i++) {
         const glot_recipe_language *l = &job->recipe->languages[i];
-        json_t *entry = json_pack("{s:s, s:s}", "name", l->name, "group", l->group == GLOT_RECIPE_OLD ? "old" : "new");
+        json_t *entry =
+            json_pack("{s:s, s:s}", "name", l->name, "group", l->group == GLOT_RECIPE_OLD ? "old" : "new");
         if (glot_job_find_train(job, i, &at)) {
             const glot_store_language *text = glot_token_store_language(job->train, at);
-            json_object_set_new(entry, "tokens_per_byte", json_real(glot_tokens_per_byte(text->n_tokens, text->n_bytes)));
+            json_object_set_new(entry, "tokens_per_byte",
+                                json_real(glot_tokens_per_byte(text->n_tokens, text->n_bytes)));
         }
         json_array_append_new(list, entry);
     }
@@ -259,15 +279,28 @@ static void put_machine(json_t *results, const glot_job *job)
 
 glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err)
 {
-    static const char *const copied[] = {"experts_before", "base_sha256", "frozen_tensors", "frozen_sha256", "similarity", "allocation", "routing_before_review",
-                                         "routing", "exact", "samples", "seconds", "train_text", "review_text"};
+    static const char *const copied[] = {"experts_before",
+                                         "base_sha256",
+                                         "frozen_tensors",
+                                         "frozen_sha256",
+                                         "similarity",
+                                         "allocation",
+                                         "routing_before_review",
+                                         "routing",
+                                         "exact",
+                                         "samples",
+                                         "seconds",
+                                         "train_text",
+                                         "review_text"};
     static const char *const whens[] = {"before", "after_train", "after_review"};
     json_t *results = json_object();
     for (size_t i = 0; i < sizeof whens / sizeof whens[0]; i++)
         put_scores(results, job, whens[i]);
     json_object_set_new(results, "languages", language_list(job));
-    json_object_set_new(results, "experts", glot_json_ints(job->model->config.n_experts, job->model->config.n_layers));
-    json_object_set_new(results, "top_k", json_integer(job->model->config.is_expanded ? job->model->config.top_k : 1));
+    json_object_set_new(results, "experts",
+                        glot_json_ints(job->model->config.n_experts, job->model->config.n_layers));
+    json_object_set_new(results, "top_k",
+                        json_integer(job->model->config.is_expanded ? job->model->config.top_k : 1));
     for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
         json_t *value = kept(job, copied[i]);
         if (value)

@@ -58,7 +58,8 @@ static glot_status remove_checkpoint(const glot_run_dir *d, int64_t step, glot_e
     return status;
 }
 
-/* A file that is gone or is not what was written. What cannot be read now, or was written by another version, is not ours to delete. */
+/* A file that is gone or is not what was written. What cannot be read now, or was written by another version,
+ * is not ours to delete. */
 static bool is_damage(glot_status status)
 {
     return status == GLOT_NOT_FOUND || status == GLOT_BAD_FORMAT || status == GLOT_BAD_VALUE;

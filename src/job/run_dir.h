@@ -53,8 +53,8 @@ glot_status glot_run_dir_write_json(const glot_run_dir *d, const char *name, con
 
 /* ---- steps ---- */
 
-/* state.json of a run that another process may be working on: nothing is opened for writing or locked. What is no run directory
- * is refused. New reference. */
+/* state.json of a run that another process may be working on: nothing is opened for writing or locked. What
+ * is no run directory is refused. New reference. */
 glot_status glot_run_dir_read_state(json_t **out, const char *path, glot_error *err);
 bool glot_run_state_is_done(const json_t *state, const char *step);
 bool glot_run_dir_is_done(const glot_run_dir *d, const char *step);
@@ -70,15 +70,15 @@ glot_status glot_run_dir_save(glot_run_dir *d, glot_error *err);
 
 /* ---- metrics.jsonl and the event file ---- */
 
-/* Cuts metrics.jsonl to its first n lines and the event file to theirs, and opens both for appending. Fewer lines
- * than n are a warning. */
+/* Cuts metrics.jsonl to its first n lines and the event file to theirs, and opens both for appending. Fewer
+ * lines than n are a warning. */
 glot_status glot_run_dir_open_metrics(glot_run_dir *d, uint64_t n_lines, glot_error *err);
 /* ... for n_lines: every whole line there is. */
 #define GLOT_ALL_LINES UINT64_MAX
 /* Appends one line (and its scalars to the event file). Takes the reference. */
 glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *err);
-/* The line of an evaluation of the job (phase eval, `stage` before, after_train, after_review): in place of the one there
- * is, else appended. Opens the metrics if they are not. Takes the reference. */
+/* The line of an evaluation of the job (phase eval, `stage` before, after_train, after_review): in place of
+ * the one there is, else appended. Opens the metrics if they are not. Takes the reference. */
 glot_status glot_run_dir_put_evaluation(glot_run_dir *d, const char *stage, json_t *line, glot_error *err);
 /* Brings both files to the disk. */
 glot_status glot_run_dir_sync_metrics(const glot_run_dir *d, glot_error *err);

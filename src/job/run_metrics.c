@@ -91,9 +91,9 @@ static bool is_evaluation(const json_t *line)
     return phase && strcmp(phase, "eval") == 0;
 }
 
-/* Appends the event of one line; n_steps: steps of training before it, in both stages. A step's event has its number in its stage.
- * An evaluation's has n_steps: those of the job (before, after_train, after_review) name no step, and the review counts from 1 again,
- * but scores are one curve. */
+/* Appends the event of one line; n_steps: steps of training before it, in both stages. A step's event has its
+ * number in its stage. An evaluation's has n_steps: those of the job (before, after_train, after_review) name
+ * no step, and the review counts from 1 again, but scores are one curve. */
 static void put_event(glot_str *out, scalars *s, const json_t *line, uint64_t n_steps)
 {
     const char *phase = json_string_value(json_object_get(line, "phase"));

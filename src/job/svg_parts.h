@@ -7,7 +7,8 @@
 /* Units of a chart: its width, room at the right, and the height of a line of text. */
 enum { SVG_WIDTH = 400, SVG_RIGHT = 10, SVG_LINE = 16 };
 
-/* <figure>, the title, <svg> of that height, named for those who cannot see it; and </svg> with the label of x. */
+/* <figure>, the title, <svg> of that height, named for those who cannot see it; and </svg> with the label of
+ * x. */
 void svg_begin(glot_str *out, const glot_svg_head *head, double height);
 void svg_end(glot_str *out, const glot_svg_head *head, double height);
 /* After svg_end and the legend. */
@@ -19,7 +20,8 @@ void svg_text(glot_str *out, double x, double y, const char *anchor, const char 
 double svg_names_width(const char *const *names, size_t n);
 void svg_name(glot_str *out, double left, double y, const char *name);
 
-/* Ticks at 1, 2 or 5 times a power of ten, about `wanted` in the range; at least `least` apart. Tick i is at first + i * step. */
+/* Ticks at 1, 2 or 5 times a power of ten, about `wanted` in the range; at least `least` apart. Tick i is at
+ * first + i * step. */
 typedef struct svg_ticks {
     double first, step;
     int n;
@@ -29,8 +31,8 @@ svg_ticks svg_ticks_of(double from, double to, int wanted, double least);
 /* Place and number of a tick. */
 double svg_tick(char number[32], const svg_ticks *ticks, int i);
 
-/* A range made a little wider; one that is next to nothing beside its numbers becomes one per cent of them, so
- * that rounding is not drawn as if it meant something. */
+/* A range made a little wider; one that is next to nothing beside its numbers becomes one per cent of them,
+ * so that rounding is not drawn as if it meant something. */
 void svg_widen(double *from, double *to);
 
 #endif

@@ -53,7 +53,8 @@ static glot_status take_step(glot_watch *w, json_t *line, const char *phase, glo
     struct glot_watch_place *p = w->place;
     if (!w->step || strcmp(glot_json_text(w->step, "phase"), phase) != 0)
         begin_stage(w, line, phase);
-    double tokens = glot_json_number_or_zero(line, "tokens") - p->tokens, speed = glot_json_number_or_zero(line, "tokens_per_s");
+    double tokens = glot_json_number_or_zero(line, "tokens") - p->tokens,
+           speed = glot_json_number_or_zero(line, "tokens_per_s");
     p->seconds += speed > 0.0 ? tokens / speed : 0.0;
     p->tokens += tokens;
     glot_progress_add(&w->progress, 1, tokens, p->seconds);

@@ -1,7 +1,8 @@
 /* backward.c
  *
- * The story of a model, backward: forward.c read from the last line to the first. Frozen tensors have no gradient and their weight gradient is
- * never computed; nothing is propagated below the lowest place that trains.
+ * The story of a model, backward: forward.c read from the last line to the first. Frozen tensors have no
+ * gradient and their weight gradient is never computed; nothing is propagated below the lowest place that
+ * trains.
  *
  *     d_stream is the gradient of the residual stream: each block adds what its branch contributes.
  */
@@ -23,8 +24,8 @@ static bool trains(const glot_param *p)
 
 static bool attention_trains(const glot_layer *l)
 {
-    return trains(l->attn_norm) || trains(l->q) || trains(l->k) || trains(l->v) || trains(l->q_bias) || trains(l->k_bias) ||
-           trains(l->v_bias) || trains(l->q_norm) || trains(l->k_norm) || trains(l->o);
+    return trains(l->attn_norm) || trains(l->q) || trains(l->k) || trains(l->v) || trains(l->q_bias) ||
+           trains(l->k_bias) || trains(l->v_bias) || trains(l->q_norm) || trains(l->k_norm) || trains(l->o);
 }
 
 static bool ffn_trains(const glot_layer *l)
@@ -35,7 +36,8 @@ static bool ffn_trains(const glot_layer *l)
     return any;
 }
 
-/* The lowest layer with something to train; -1 where the embedding trains, n_layers where only what comes after does. */
+/* The lowest layer with something to train; -1 where the embedding trains, n_layers where only what comes
+ * after does. */
 static int64_t lowest_trained_layer(const glot_model *m)
 {
     if (trains(m->embedding))
@@ -48,9 +50,11 @@ static int64_t lowest_trained_layer(const glot_model *m)
 
 /* ---- the head: logits, loss and their gradient, a few rows at a time ---- */
 
-static void head_rows_backward(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n, double scale)
+static void head_rows_backward(const glot_model *m, glot_workspace *ws, int64_t first, int64_t n,
+                               double scale)
 {
-    glot_tensor normed = glot_tensor_slice(&ws->normed, first, n), d_normed = glot_tensor_slice(&ws->d_normed, first, n);
+    glot_tensor normed = glot_tensor_slice(&ws->normed, first, n),
+                d_normed = glot_tensor_slice(&ws->d_normed, first, n);
     glot_tensor logits = glot_tensor_slice(&ws->logits, 0, n), nll = glot_tensor_slice(&ws->nll, first, n);
     glot_tensor targets = glot_tensor_slice(&ws->targets, first, n);
     glot_linear head = glot_view_linear(m->lm_head, NULL);
@@ -69,13 +73,14 @@ static void head_backward(const glot_model *m, glot_workspace *ws, double scale)
     glot_op_sum(ws->be, &ce, &nll, false);
     glot_tensor d_stream = glot_view_rows(&ws->d_stream, ws), d_normed = glot_view_rows(&ws->d_normed, ws);
     glot_tensor output = glot_view_rows(&ws->output, ws);
-    glot_op_rms_norm_backward(ws->be, &d_stream, grad_of(m->final_norm), &d_normed, &output, &m->final_norm->weight,
-                              m->config.rms_norm_eps, false);
+    glot_op_rms_norm_backward(ws->be, &d_stream, grad_of(m->final_norm), &d_normed, &output,
+                              &m->final_norm->weight, m->config.rms_norm_eps, false);
 }
 
 /* ---- one layer ---- */
 
-/* METHOD 7: experts that count as home for each group; 0 for the newest, which has no LPR loss (and for all but G0 if original only). */
+/* METHOD 7: experts that count as home for each group; 0 for the newest, which has no LPR loss (and for all
+ * but G0 if original only). */
 static void count_allowed(int32_t *n_allowed, const glot_model_config *c, int64_t l, bool is_original_only)
 {
     for (int g = 0; g < c->n_groups; g++) {
@@ -98,32 +103,42 @@ static void ffn_backward(const glot_model *m, glot_workspace *ws, int64_t l, con
     glot_tensor balance = glot_tensor_slice(&ws->losses, GLOT_LOSS_BALANCE, 1);
     glot_tensor lpr = glot_tensor_slice(&ws->losses, GLOT_LOSS_LPR, 1);
     glot_tensor gate = glot_tensor_slice(&ws->losses, GLOT_LOSS_GATE, 1);
-    glot_router_losses losses = {
-        .balance_factor = settings->is_balance_released ? (double)m->config.n_experts[0] * k0 : (double)layer->n_experts,
-        .balance_scale = settings->balance_scale, .balance_loss = &balance,
-        .lpr_scale = settings->lpr_scale, .lpr_form = settings->lpr_form, .lpr_loss = &lpr,
-        .token_group = &token_group, .n_allowed = n_allowed, .n_groups = m->config.n_groups,
-        .gate_scale = settings->gate_scale, .gate_loss = &gate};
+    glot_router_losses losses = {.balance_factor = settings->is_balance_released
+                                                       ? (double)m->config.n_experts[0] * k0
+                                                       : (double)layer->n_experts,
+                                 .balance_scale = settings->balance_scale,
+                                 .balance_loss = &balance,
+                                 .lpr_scale = settings->lpr_scale,
+                                 .lpr_form = settings->lpr_form,
+                                 .lpr_loss = &lpr,
+                                 .token_group = &token_group,
+                                 .n_allowed = n_allowed,
+                                 .n_groups = m->config.n_groups,
+                                 .gate_scale = settings->gate_scale,
+                                 .gate_loss = &gate};
     glot_paths_view paths;
     glot_view_paths(&paths, ws, l);
 
     bool is_dx_needed = is_input_needed || trains(layer->ffn_norm);
     glot_tensor d_stream = glot_view_rows(&ws->d_stream, ws), d_branch = glot_view_rows(&ws->d_branch, ws);
-    glot_moe_backward(ws->be, &d_branch, &d_stream, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch, &paths.paths, &losses,
-                      is_dx_needed, is_added);
+    glot_moe_backward(ws->be, &d_branch, &d_stream, &a->ffn_in, &layer->moe, a->moe, &ws->moe_scratch,
+                      &paths.paths, &losses, is_dx_needed, is_added);
     if (is_dx_needed)
         glot_op_rms_norm_backward(ws->be, &d_stream, grad_of(layer->ffn_norm), &d_branch, &a->middle,
                                   &layer->ffn_norm->weight, m->config.rms_norm_eps, true);
 }
 
-/* From the gradient of a projection's output (rope undone here) to its weights and, added, to the normed input's. */
-static void project_backward(const glot_model *m, glot_workspace *ws, const glot_tensor *d_out, const glot_tensor *raw,
-                             const glot_tensor *x, const glot_param *w, const glot_param *bias, const glot_param *norm,
-                             const glot_tensor *dx, bool is_first)
+/* From the gradient of a projection's output (rope undone here) to its weights and, added, to the normed
+ * input's. */
+static void project_backward(const glot_model *m, glot_workspace *ws, const glot_tensor *d_out,
+                             const glot_tensor *raw, const glot_tensor *x, const glot_param *w,
+                             const glot_param *bias, const glot_param *norm, const glot_tensor *dx,
+                             bool is_first)
 {
     int64_t n_tokens = glot_tensor_rows(x);
     if (norm)
-        glot_op_rms_norm_backward(ws->be, d_out, grad_of(norm), d_out, raw, &norm->weight, m->config.rms_norm_eps, false);
+        glot_op_rms_norm_backward(ws->be, d_out, grad_of(norm), d_out, raw, &norm->weight,
+                                  m->config.rms_norm_eps, false);
     glot_tensor flat = glot_tensor_as_2d(d_out, n_tokens, glot_tensor_cols(d_out));
     glot_linear linear = glot_view_linear(w, bias);
     glot_linear_backward(ws->be, dx, &flat, x, &linear, &ws->lora_scratch, !is_first);
@@ -140,13 +155,14 @@ static void attention_core_backward(const glot_model *m, glot_workspace *ws, con
     glot_tensor d_flat = glot_tensor_as_2d(&d->attn_out, ws->n_tokens, c->n_heads * c->head_dim);
     glot_linear o = glot_view_linear(layer->o, NULL);
     glot_linear_backward(ws->be, &d_flat, &d_stream, &flat, &o, &ws->lora_scratch, false);
-    glot_op_attention_backward(ws->be, &d->q, &d->k, &d->v, &d->attn_out, &a->attn_out, &a->q, &a->k, &a->v, &segments,
-                               1.0 / sqrt((double)c->head_dim));
+    glot_op_attention_backward(ws->be, &d->q, &d->k, &d->v, &d->attn_out, &a->attn_out, &a->q, &a->k, &a->v,
+                               &segments, 1.0 / sqrt((double)c->head_dim));
     glot_op_rope(ws->be, &d->q, &positions, &ws->cos_table, &ws->sin_table, true);
     glot_op_rope(ws->be, &d->k, &positions, &ws->cos_table, &ws->sin_table, true);
 }
 
-static void attention_backward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a, bool is_input_needed)
+static void attention_backward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a,
+                               bool is_input_needed)
 {
     const glot_layer *layer = &m->layers[l];
     const glot_model_config *c = &m->config;
@@ -168,7 +184,8 @@ static void attention_backward(const glot_model *m, glot_workspace *ws, int64_t 
                                   &layer->attn_norm->weight, c->rms_norm_eps, true);
 }
 
-void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings, bool is_added)
+void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings,
+                         bool is_added)
 {
     GLOT_ASSERT(ws->mode != GLOT_WORKSPACE_INFER);
     int64_t lowest = lowest_trained_layer(m);
@@ -178,10 +195,12 @@ void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_los
     head_backward(m, ws, settings->ce_scale);
     for (int64_t l = m->config.n_layers - 1; l >= 0 && l >= lowest; l--) {
         glot_acts_view a = glot_view_acts(ws, l);
-        bool is_forward_there = ws->mode == GLOT_WORKSPACE_TRAIN || l == m->config.n_layers - 1; /* the last one ran last */
+        bool is_forward_there =
+            ws->mode == GLOT_WORKSPACE_TRAIN || l == m->config.n_layers - 1; /* the last one ran last */
         if (!is_forward_there)
             glot_model_recompute(m, ws, l);
-        bool is_lower_needed = l > lowest, is_attention_needed = is_lower_needed || attention_trains(&m->layers[l]);
+        bool is_lower_needed = l > lowest,
+             is_attention_needed = is_lower_needed || attention_trains(&m->layers[l]);
         ffn_backward(m, ws, l, &a, settings, is_attention_needed, is_added);
         if (is_attention_needed)
             attention_backward(m, ws, l, &a, is_lower_needed);

@@ -132,7 +132,8 @@ static glot_status check_experts(const glot_model_config *c, int layer, const ch
     for (int e = 1; e < c->n_experts[layer]; e++) /* the LPR loss of a group counts the experts up to it */
         if (c->expert_group[layer][e] < c->expert_group[layer][e - 1])
             return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                             "'%s': expert %d of layer %d belongs to group %d, but the one before it to group %d; groups follow one another",
+                             "'%s': expert %d of layer %d belongs to group %d, but the one before it to "
+                             "group %d; groups follow one another",
                              path, e, layer, c->expert_group[layer][e], c->expert_group[layer][e - 1]);
     return GLOT_OK;
 }

@@ -151,7 +151,8 @@ static glot_status read_exact(glot_exact_config *exact, const json_t *object, co
     return glot_json_get_real(object, "threshold", &exact->threshold, path, err);
 }
 
-static glot_status read_sha256(char out[65], const char *hex, const char *key, const char *path, glot_error *err)
+static glot_status read_sha256(char out[65], const char *hex, const char *key, const char *path,
+                               glot_error *err)
 {
     size_t length = hex ? strlen(hex) : 1;
     if (length != 0 && (length != 64 || strspn(hex, "0123456789abcdef") != 64))
@@ -168,9 +169,10 @@ static glot_status read_hashes(glot_model_config *c, const json_t *glot, const c
     GLOT_TRY(glot_json_get_string_opt(glot, "base_sha256", &base, path, err));
     GLOT_TRY(read_sha256(c->base_sha256, base, "base_sha256", path, err));
     if (added && json_array_size(added) != (size_t)c->n_groups - 1)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                         "'%s': key 'glot.added_sha256' has %zu entries, expected one for each of %d added groups",
-                         path, json_array_size(added), c->n_groups - 1);
+        return GLOT_FAIL(
+            err, GLOT_BAD_VALUE,
+            "'%s': key 'glot.added_sha256' has %zu entries, expected one for each of %d added groups", path,
+            json_array_size(added), c->n_groups - 1);
     for (int g = 1; added && g < c->n_groups; g++) {
         const char *hex = json_string_value(json_array_get(added, (size_t)g - 1));
         GLOT_TRY(read_sha256(c->added_sha256[g], hex, "added_sha256", path, err));
@@ -261,7 +263,8 @@ static json_t *added_json(const glot_model_config *c)
  * through the sizes. */
 static json_t *expansion_json(const glot_model_config *c)
 {
-    json_t *counts = glot_json_ints(c->n_experts, c->n_layers), *groups = json_array(), *expert_groups = json_array();
+    json_t *counts = glot_json_ints(c->n_experts, c->n_layers), *groups = json_array(),
+           *expert_groups = json_array();
     for (int l = 0; l < c->n_layers; l++) {
         json_t *of_layer = json_array();
         for (int e = 0; e < c->n_experts[l]; e++)

@@ -27,7 +27,8 @@ static glot_status check_evidence(const glot_exact_test *test, const glot_model 
 {
     for (int64_t v = 0; v < test->vocab; v++)
         if (!isfinite(test->evidence[v]))
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': tensor '%s' holds %g at %" PRId64 ", expected finite numbers", m->path,
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "'%s': tensor '%s' holds %g at %" PRId64 ", expected finite numbers", m->path,
                              m->exact_evidence->name, (double)test->evidence[v], v);
     return GLOT_OK;
 }
@@ -39,9 +40,10 @@ glot_status glot_exact_test_init(glot_exact_test *test, const glot_model *m, glo
     if (!m->exact_evidence)
         return GLOT_OK;
     if (m->exact_evidence->weight.dtype != GLOT_F32)
-        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': tensor '%s' is %s, expected F32", m->path, m->exact_evidence->name,
-                         glot_dtype_name(m->exact_evidence->weight.dtype));
-    GLOT_TRY(glot_new(&test->evidence, (size_t)c->vocab_size, sizeof *test->evidence, "the evidence of the exact path", err));
+        return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': tensor '%s' is %s, expected F32", m->path,
+                         m->exact_evidence->name, glot_dtype_name(m->exact_evidence->weight.dtype));
+    GLOT_TRY(glot_new(&test->evidence, (size_t)c->vocab_size, sizeof *test->evidence,
+                      "the evidence of the exact path", err));
     m->be->download(m->be, test->evidence, &m->exact_evidence->weight);
     const int32_t silent[] = {c->bos_id, c->eos_id};
     for (size_t i = 0; i < 2; i++)
@@ -65,7 +67,8 @@ double glot_exact_next(const glot_exact_test *test, double sum, int32_t id)
     return fmax(sum + (is_known ? (double)test->evidence[id] : 0.0), GLOT_EXACT_FLOOR);
 }
 
-void glot_exact_mark(const glot_exact_test *test, glot_exact_state *state, const int32_t *ids, int64_t n, uint8_t *is_exact)
+void glot_exact_mark(const glot_exact_test *test, glot_exact_state *state, const int32_t *ids, int64_t n,
+                     uint8_t *is_exact)
 {
     for (int64_t i = 0; i < n; i++) {
         if (!test->evidence)

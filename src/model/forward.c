@@ -1,21 +1,23 @@
 /* forward.c
  *
- * The story of a model, forward. T rows (tokens of all sequences of the batch, one behind the other) go through
+ * The story of a model, forward. T rows (tokens of all sequences of the batch, one behind the other) go
+ * through
  *
  *     x = embedding[ids]
  *     every layer:   x = x + O attention(rope(norm_q(Q n)), rope(norm_k(K n)), V n)    n = rms_norm(x)
  *                    x = x + moe(rms_norm(x))
  *     normed = rms_norm(x)        logits = normed lm_head^T, a few rows at a time
  *
- * In training every layer keeps what its backward pass needs (glot_layer_acts), all of it or what the rest can be made from again; in
- * inference one set serves all layers and the residual stream is updated in place.
+ * In training every layer keeps what its backward pass needs (glot_layer_acts), all of it or what the rest
+ * can be made from again; in inference one set serves all layers and the residual stream is updated in place.
  */
 #include "model/model.h"
 #include "model/view.h"
 
 #include <math.h>
 
-/* Q, K or V of the normed input: projection, bias, norm per head (Qwen3), rotary embedding. `raw` keeps the values before the norm. */
+/* Q, K or V of the normed input: projection, bias, norm per head (Qwen3), rotary embedding. `raw` keeps the
+ * values before the norm. */
 static void project(const glot_model *m, glot_workspace *ws, const glot_tensor *out, const glot_tensor *raw,
                     const glot_tensor *x, const glot_param *w, const glot_param *bias, const glot_param *norm)
 {
@@ -36,8 +38,8 @@ static void copy_rows(glot_backend *be, const glot_tensor *to, int64_t first_to,
 }
 
 /* Puts the new keys and values of every segment behind the ones it has or gets from another. */
-static void append_to_cache(glot_workspace *ws, const glot_kv_cache *cache, int64_t layer, const glot_tensor *k,
-                            const glot_tensor *v)
+static void append_to_cache(glot_workspace *ws, const glot_kv_cache *cache, int64_t layer,
+                            const glot_tensor *k, const glot_tensor *v)
 {
     const glot_tensor *all_k = &cache->k[layer], *all_v = &cache->v[layer];
     for (int64_t s = 0, i = 0; s < ws->n_segments; s++) {
@@ -47,7 +49,8 @@ static void append_to_cache(glot_workspace *ws, const glot_kv_cache *cache, int6
             copy_rows(ws->be, all_v, share[1], all_v, share[2], share[3]);
         }
         const int32_t *segment = ws->host_segments + 4 * s;
-        int64_t first_q = segment[0], n_q = segment[1], first_new = (int64_t)segment[2] + segment[3] - segment[1];
+        int64_t first_q = segment[0], n_q = segment[1],
+                first_new = (int64_t)segment[2] + segment[3] - segment[1];
         copy_rows(ws->be, all_k, first_new, k, first_q, n_q);
         copy_rows(ws->be, all_v, first_new, v, first_q, n_q);
     }
@@ -83,7 +86,8 @@ static void normed_ffn_input(const glot_model *m, glot_workspace *ws, int64_t l,
 }
 
 /* output [T, h] = middle + moe of the normed middle. */
-static void ffn_forward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a, const glot_tensor *output)
+static void ffn_forward(const glot_model *m, glot_workspace *ws, int64_t l, const glot_acts_view *a,
+                        const glot_tensor *output)
 {
     const glot_layer *layer = &m->layers[l];
     glot_tensor branch = glot_view_rows(&ws->branch, ws);
@@ -135,7 +139,8 @@ void glot_model_nll(const glot_model *m, glot_workspace *ws, int64_t first, floa
     for (int64_t row = first, n; row < ws->n_tokens; row += n) {
         n = ws->n_tokens - row < ws->head_rows ? ws->n_tokens - row : ws->head_rows;
         glot_tensor logits = head_forward(m, ws, row, n);
-        glot_tensor targets = glot_tensor_slice(&ws->targets, row, n), out = glot_tensor_slice(&ws->nll, row, n);
+        glot_tensor targets = glot_tensor_slice(&ws->targets, row, n),
+                    out = glot_tensor_slice(&ws->nll, row, n);
         glot_op_cross_entropy(ws->be, &out, &logits, &targets, 0.0);
     }
     glot_tensor wanted = glot_tensor_slice(&ws->nll, first, ws->n_tokens - first);

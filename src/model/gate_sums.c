@@ -41,8 +41,8 @@ void glot_gate_sums_free(glot_gate_sums *s)
     glot_free(s);
 }
 
-void glot_gate_document(int32_t row[4], const glot_model_config *c, int64_t first, const int32_t *ids, int64_t n,
-                        int32_t slot, int64_t *n_counted)
+void glot_gate_document(int32_t row[4], const glot_model_config *c, int64_t first, const int32_t *ids,
+                        int64_t n, int32_t slot, int64_t *n_counted)
 {
     row[0] = (int32_t)first;
     row[1] = (int32_t)n;

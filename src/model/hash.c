@@ -37,7 +37,8 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* "name\0dtype\0[shape]\0", then the bytes. */
-static void hash_param(glot_sha256 *h, const glot_model *m, const hashed_param *p, glot_param_buffers *buffers)
+static void hash_param(glot_sha256 *h, const glot_model *m, const hashed_param *p,
+                       glot_param_buffers *buffers)
 {
     char shape[96];
     glot_tensor_shape_text(&p->param->weight, shape);
@@ -78,8 +79,8 @@ static glot_status hash_list_create(hash_list *list, const glot_model *m, glot_e
     return glot_new(&list->items, m->n_params, sizeof *list->items, "the parameters in order of names", err);
 }
 
-/* The exact path's evidence is counted, not trained, and comes into a model after its training: it is not what
- * training must leave alone. */
+/* The exact path's evidence is counted, not trained, and comes into a model after its training: it is not
+ * what training must leave alone. */
 static bool is_frozen(const glot_param *p)
 {
     return !p->is_trainable && p->role != GLOT_ROLE_EXACT_EVIDENCE;
@@ -112,16 +113,18 @@ size_t glot_model_n_frozen(const glot_model *m)
 /* The base: all but routers, gates, evidence and added experts. A later group: its experts. */
 static bool is_of_group(const glot_model_config *c, const glot_param *p, int group)
 {
-    if (p->role == GLOT_ROLE_ROUTER || p->role == GLOT_ROLE_LANGUAGE_GATE || p->role == GLOT_ROLE_EXACT_EVIDENCE)
+    if (p->role == GLOT_ROLE_ROUTER || p->role == GLOT_ROLE_LANGUAGE_GATE ||
+        p->role == GLOT_ROLE_EXACT_EVIDENCE)
         return false;
     return group == (p->expert > 0 ? c->expert_group[p->layer][p->expert] : 0);
 }
 
-glot_status glot_model_group_sha256(char hex[65], const glot_model *m, int group, const glot_dtype *save_dtype,
-                                    glot_error *err)
+glot_status glot_model_group_sha256(char hex[65], const glot_model *m, int group,
+                                    const glot_dtype *save_dtype, glot_error *err)
 {
     hash_list list;
-    glot_model_config dense = m->config; /* for names: every layer with its plain FFN; shares what it points to */
+    glot_model_config dense =
+        m->config; /* for names: every layer with its plain FFN; shares what it points to */
     glot_status status = GLOT_OK;
     for (int64_t l = 0; l < dense.n_layers; l++)
         dense.n_experts[l] = 1;
@@ -165,10 +168,11 @@ glot_status glot_model_check_groups(const glot_model *m, glot_error *err)
             continue;
         GLOT_TRY(glot_model_group_sha256(found, m, g, NULL, err));
         if (strcmp(found, expected) != 0)
-            return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                             "'%s': the weights of language group %d have SHA-256 %s, but config.json says %s: they "
-                             "were changed after they were frozen",
-                             m->path, g, found, expected);
+            return GLOT_FAIL(
+                err, GLOT_BAD_VALUE,
+                "'%s': the weights of language group %d have SHA-256 %s, but config.json says %s: they "
+                "were changed after they were frozen",
+                m->path, g, found, expected);
     }
     return GLOT_OK;
 }

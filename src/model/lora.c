@@ -1,5 +1,6 @@
-/* lora.c: adapters put beside the linear layers of a dense model, and taken into its weights (moe/linear.h has what they
- * compute). They stand outside the table of parameters: what a model has and what is saved of it stays the configuration's. */
+/* lora.c: adapters put beside the linear layers of a dense model, and taken into its weights (moe/linear.h
+ * has what they compute). They stand outside the table of parameters: what a model has and what is saved of
+ * it stays the configuration's. */
 #include "model/params.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -34,13 +35,14 @@ glot_status glot_model_check_lora(const glot_model *m, const glot_lora_settings 
     char shape[96];
     for (int64_t l = 0; l < m->config.n_layers; l++)
         if (m->config.n_experts[l] > 1)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "'%s': layer %" PRId64 " has %d experts; LoRA is for dense models", m->path, l,
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                             "'%s': layer %" PRId64 " has %d experts; LoRA is for dense models", m->path, l,
                              m->config.n_experts[l]);
     for (size_t i = 0; i < m->n_params; i++) {
         const glot_tensor *w = &m->params[i]->weight;
         if (glot_lora_adapts(m->params[i]->role) && (s->rank > w->shape[0] || s->rank > w->shape[1]))
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "rank %" PRId64 " is larger than '%s' %s is wide", s->rank, m->params[i]->name,
-                             glot_tensor_shape_text(w, shape));
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "rank %" PRId64 " is larger than '%s' %s is wide",
+                             s->rank, m->params[i]->name, glot_tensor_shape_text(w, shape));
     }
     return GLOT_OK;
 }
@@ -57,8 +59,8 @@ static char *adapter_name(const glot_param *beside, glot_role role)
 }
 
 /* One matrix [rank, cols] behind the others; the model's from the start. */
-static glot_status add_matrix(glot_param **out, glot_model *m, const glot_param *beside, glot_role role, int64_t cols,
-                              uint64_t seed, glot_error *err)
+static glot_status add_matrix(glot_param **out, glot_model *m, const glot_param *beside, glot_role role,
+                              int64_t cols, uint64_t seed, glot_error *err)
 {
     glot_param *p;
     GLOT_TRY(glot_new(&p, 1, sizeof *p, "an adapter", err));
@@ -72,12 +74,14 @@ static glot_status add_matrix(glot_param **out, glot_model *m, const glot_param 
     return glot_param_randomize(m, p, 0, seed, err);
 }
 
-static glot_status add_adapter(glot_model *m, glot_param *beside, double scale, uint64_t seed, glot_error *err)
+static glot_status add_adapter(glot_model *m, glot_param *beside, double scale, uint64_t seed,
+                               glot_error *err)
 {
     glot_param *a = NULL, *b = NULL;
     GLOT_TRY(add_matrix(&a, m, beside, GLOT_ROLE_LORA_A, beside->weight.shape[1], seed, err));
     GLOT_TRY(add_matrix(&b, m, beside, GLOT_ROLE_LORA_B, beside->weight.shape[0], seed, err));
-    beside->lora = (glot_lora){.a = &a->weight, .b = &b->weight, .d_a = &a->grad, .d_b = &b->grad, .scale = scale};
+    beside->lora =
+        (glot_lora){.a = &a->weight, .b = &b->weight, .d_a = &a->grad, .d_b = &b->grad, .scale = scale};
     return GLOT_OK;
 }
 
@@ -93,7 +97,8 @@ glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *s, uint
     return glot_model_link(m, err);
 }
 
-/* W [n, k] += s B A: the gradient of a weight that saw rows of A and got rows of s B^T. Never in bf16: W keeps its digits. */
+/* W [n, k] += s B A: the gradient of a weight that saw rows of A and got rows of s B^T. Never in bf16: W
+ * keeps its digits. */
 static glot_status merge(glot_model *m, glot_param *p, glot_error *err)
 {
     const glot_lora *lora = &p->lora;

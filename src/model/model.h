@@ -53,7 +53,8 @@ typedef struct glot_model {
     char *path;               /* where it was opened */
     glot_param **params;      /* [n_params] in the order of saving: embedding, layers, final norm, head */
     size_t n_params, params_capacity;
-    glot_param **adapters;    /* [n_adapters] A and B of one linear layer after the other, while LoRA trains; never saved */
+    glot_param **adapters; /* [n_adapters] A and B of one linear layer after the other, while LoRA trains;
+                              never saved */
     size_t n_adapters;
     int64_t lora_rank;        /* 0: no adapters */
     glot_layer *layers;       /* [config.n_layers] */
@@ -103,10 +104,13 @@ typedef struct glot_lora_settings {
 } glot_lora_settings;
 /* GLOT_BAD_ARGUMENT for a layer with several experts, or a rank larger than a linear layer is wide. */
 glot_status glot_model_check_lora(const glot_model *m, const glot_lora_settings *settings, glot_error *err);
-/* Puts an adapter beside every linear layer of a dense model but the head: A Kaiming-uniform, seeded by name; B zero, so that
- * the model computes what it did. Adapters train; whether the weights beside them do is the caller's affair. */
-glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *settings, uint64_t seed, glot_error *err);
-/* W + alpha / rank B A in place of each W, which becomes be->real and the model's own; the adapters are gone. */
+/* Puts an adapter beside every linear layer of a dense model but the head: A Kaiming-uniform, seeded by name;
+ * B zero, so that the model computes what it did. Adapters train; whether the weights beside them do is the
+ * caller's affair. */
+glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *settings, uint64_t seed,
+                                glot_error *err);
+/* W + alpha / rank B A in place of each W, which becomes be->real and the model's own; the adapters are gone.
+ */
 glot_status glot_model_merge_lora(glot_model *m, glot_error *err);
 /* Whether the weights of this role get adapters; and how many numbers all adapters of a configuration are. */
 bool glot_lora_adapts(glot_role role);
@@ -116,13 +120,13 @@ uint64_t glot_lora_elements(const glot_model_config *c, int64_t rank);
  * is_trainable == false but for the exact path's evidence, which is counted after training. */
 glot_status glot_model_sha256(char hex[65], const glot_model *m, bool frozen_only, glot_error *err);
 size_t glot_model_n_frozen(const glot_model *m); /* how many those are */
-/* SHA-256 of what a language group brought, in the types that glot_model_save writes with save_dtype. Group 0 is
- * the base, under its dense names: what glot_model_sha256 said of it before it was expanded. A later group is its
- * experts. Routers, gates and evidence belong to none. */
-glot_status glot_model_group_sha256(char hex[65], const glot_model *m, int group, const glot_dtype *save_dtype,
-                                    glot_error *err);
-/* Puts the hash of every group into the configuration, for a model about to be saved; a base whose hash is not
- * known stays so. */
+/* SHA-256 of what a language group brought, in the types that glot_model_save writes with save_dtype. Group 0
+ * is the base, under its dense names: what glot_model_sha256 said of it before it was expanded. A later group
+ * is its experts. Routers, gates and evidence belong to none. */
+glot_status glot_model_group_sha256(char hex[65], const glot_model *m, int group,
+                                    const glot_dtype *save_dtype, glot_error *err);
+/* Puts the hash of every group into the configuration, for a model about to be saved; a base whose hash is
+ * not known stays so. */
 glot_status glot_model_record_groups(glot_model *m, const glot_dtype *save_dtype, glot_error *err);
 /* GLOT_BAD_VALUE names both hashes where a group's weights are not those that the configuration records. */
 glot_status glot_model_check_groups(const glot_model *m, glot_error *err);
@@ -146,13 +150,14 @@ typedef struct glot_batch {
     int64_t n_segments;
     const int32_t *segments;  /* [n_segments, 4] as op attention; kv rows count in the cache where there is
                                  one, else in the batch */
-    int64_t n_shares;         /* keys and values that a segment has from another sequence, copied in the cache */
-    const int32_t *shares;    /* [n_shares, 4] {segment, to kv row, from kv row, n}, rising: before the segment's
-                                 own are put there, after those of the segments before */
+    int64_t n_shares;      /* keys and values that a segment has from another sequence, copied in the cache */
+    const int32_t *shares; /* [n_shares, 4] {segment, to kv row, from kv row, n}, rising: before the segment's
+                              own are put there, after those of the segments before */
     const int32_t *targets;   /* [n_tokens] -1: none; or NULL */
     const uint8_t *token_group; /* [n_tokens] language group; or NULL */
     const uint8_t *is_exact;  /* [n_tokens] or NULL: nobody */
-    int64_t n_documents;      /* for the language gates (METHOD 6), which start anew with every document whatever */
+    int64_t
+        n_documents; /* for the language gates (METHOD 6), which start anew with every document whatever */
     const int32_t *documents; /* [n_documents, 4] the segments do: as op gate_input; NULL: no gates here */
     const struct glot_gate_sums *gate_sums; /* behind the documents' slots; NULL where they have none */
     bool is_ungated;          /* gates are not asked: stage 1 */
@@ -164,12 +169,13 @@ typedef struct glot_gate_sums {
     glot_tensor *layers;      /* [n_layers] F64 [n_slots, h]; no address where there is no gate */
     glot_pool pool;
 } glot_gate_sums;
-glot_status glot_gate_sums_create(glot_gate_sums **out, const glot_model *m, int64_t n_slots, glot_error *err);
+glot_status glot_gate_sums_create(glot_gate_sums **out, const glot_model *m, int64_t n_slots,
+                                  glot_error *err);
 void glot_gate_sums_free(glot_gate_sums *s);
-/* A row of glot_batch.documents: `n` ids in rows first .. ; slot -1: none. *n_counted: tokens the slot's sum holds
- * (0: the document begins); those of the row are added to it. */
-void glot_gate_document(int32_t row[4], const glot_model_config *c, int64_t first, const int32_t *ids, int64_t n,
-                        int32_t slot, int64_t *n_counted);
+/* A row of glot_batch.documents: `n` ids in rows first .. ; slot -1: none. *n_counted: tokens the slot's sum
+ * holds (0: the document begins); those of the row are added to it. */
+void glot_gate_document(int32_t row[4], const glot_model_config *c, int64_t first, const int32_t *ids,
+                        int64_t n, int32_t slot, int64_t *n_counted);
 
 /* Keys and values of earlier tokens, for inference. */
 typedef struct glot_kv_cache {
@@ -186,9 +192,9 @@ typedef enum glot_workspace_mode {
     GLOT_WORKSPACE_INFER, GLOT_WORKSPACE_TRAIN, GLOT_WORKSPACE_RECOMPUTE
 } glot_workspace_mode;
 
-/* What one layer's forward pass leaves behind. Training keeps it for every layer, inference one for all. RECOMPUTE
- * keeps `input` and, of moe, all but gate and up for every layer; what else there is has one place for all layers and
- * is made again before a layer's backward pass. */
+/* What one layer's forward pass leaves behind. Training keeps it for every layer, inference one for all.
+ * RECOMPUTE keeps `input` and, of moe, all but gate and up for every layer; what else there is has one place
+ * for all layers and is made again before a layer's backward pass. */
 typedef struct glot_layer_acts {
     glot_tensor input;            /* [T, h] the residual stream that came in */
     glot_tensor attn_in;          /* [T, h] normed */
@@ -247,7 +253,8 @@ glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_work
                                    int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err);
 void glot_workspace_free(glot_workspace *ws);
 
-/* Checks ids and positions against the model and takes the batch in; its shares must stay until it has run. */
+/* Checks ids and positions against the model and takes the batch in; its shares must stay until it has run.
+ */
 glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *batch, glot_error *err);
 
 /* Runs every layer and the final norm; `cache` (or NULL) gets the new keys and values at a segment's end. */
@@ -273,9 +280,10 @@ typedef struct glot_loss_settings {
     bool is_lpr_original_only; /* lpr_groups: original */
     double gate_scale;      /* coef / (tokens of the step * gated layers); 0: off */
 } glot_loss_settings;
-/* After forward (not in mode INFER), whose activations it uses up: loss values into ws->losses (CE, LPR, GATE as sums over
- * tokens, BALANCE as sum over layers); the gradients of every trainable parameter = (or, is_added, +=) the batch's. Nothing
- * is propagated below the first layer that trains. */
-void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings, bool is_added);
+/* After forward (not in mode INFER), whose activations it uses up: loss values into ws->losses (CE, LPR, GATE
+ * as sums over tokens, BALANCE as sum over layers); the gradients of every trainable parameter = (or,
+ * is_added, +=) the batch's. Nothing is propagated below the first layer that trains. */
+void glot_model_backward(const glot_model *m, glot_workspace *ws, const glot_loss_settings *settings,
+                         bool is_added);
 
 #endif

@@ -23,10 +23,12 @@ glot_status glot_model_add_unplaced(glot_param **out, glot_model *m, const glot_
 
 /* Memory of the model's own for a weight that has shape and type. */
 glot_status glot_param_place(glot_model *m, glot_param *p, glot_error *err);
-/* Makes a weight the model's own and of this type: converted where it was mapped or of another one. A weight that changes is be->real. */
+/* Makes a weight the model's own and of this type: converted where it was mapped or of another one. A weight
+ * that changes is be->real. */
 glot_status glot_param_own(glot_model *m, glot_param *p, glot_dtype dtype, glot_error *err);
 void glot_param_free(glot_model *m, glot_param *p); /* NULL is allowed */
-/* Zeroes every gradient that a backward pass adds to: all but those of several experts, which its first products set. */
+/* Zeroes every gradient that a backward pass adds to: all but those of several experts, which its first
+ * products set. */
 void glot_params_zero_sums(const glot_model *m);
 
 /* Takes a parameter out of the table and frees it; glot_model_link must follow. */
@@ -48,8 +50,8 @@ typedef struct glot_param_buffers {
 glot_status glot_param_buffers_create(glot_param_buffers *b, glot_error *err);
 void glot_param_buffers_release(glot_param_buffers *b);
 /* Elements [first, first + n) of a weight in another type (its own, F32 or BF16); n is any number. */
-void glot_param_read_as(void *out, glot_dtype dtype, const glot_model *m, const glot_tensor *weight, int64_t first,
-                        int64_t n, const glot_param_buffers *buffers);
+void glot_param_read_as(void *out, glot_dtype dtype, const glot_model *m, const glot_tensor *weight,
+                        int64_t first, int64_t n, const glot_param_buffers *buffers);
 /* The type glot_model_save writes a parameter in: its own (float64 as float32), or the one asked for. */
 glot_dtype glot_param_saved_dtype(const glot_param *p, const glot_dtype *save_dtype);
 

@@ -72,8 +72,8 @@ void glot_param_buffers_release(glot_param_buffers *b)
     glot_free(b->values);
 }
 
-void glot_param_read_as(void *out, glot_dtype dtype, const glot_model *m, const glot_tensor *weight, int64_t first,
-                        int64_t n, const glot_param_buffers *buffers)
+void glot_param_read_as(void *out, glot_dtype dtype, const glot_model *m, const glot_tensor *weight,
+                        int64_t first, int64_t n, const glot_param_buffers *buffers)
 {
     size_t element = glot_dtype_block_bytes(dtype);
     if (dtype == weight->dtype) {
@@ -217,7 +217,8 @@ static const char *config_dtype(const glot_model *m, const glot_dtype *save_dtyp
 {
     glot_dtype common = glot_param_saved_dtype(m->params[0], save_dtype);
     for (size_t i = 0; i < m->n_params; i++)
-        if (m->params[i]->role != GLOT_ROLE_EXACT_EVIDENCE && glot_param_saved_dtype(m->params[i], save_dtype) != common)
+        if (m->params[i]->role != GLOT_ROLE_EXACT_EVIDENCE &&
+            glot_param_saved_dtype(m->params[i], save_dtype) != common)
             common = GLOT_F32;
     return common == GLOT_BF16 ? "bfloat16" : common == GLOT_F16 ? "float16" : "float32";
 }

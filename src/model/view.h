@@ -27,9 +27,11 @@ void glot_view_paths(glot_paths_view *v, const glot_workspace *ws, int64_t layer
 /* A weight of the table, with its bias (or NULL), as a linear layer. */
 static inline glot_linear glot_view_linear(const glot_param *w, const glot_param *bias)
 {
-    return (glot_linear){.weight = &w->weight, .bias = bias ? &bias->weight : NULL,
+    return (glot_linear){.weight = &w->weight,
+                         .bias = bias ? &bias->weight : NULL,
                          .d_weight = w->is_trainable ? &w->grad : NULL,
-                         .d_bias = bias && bias->is_trainable ? &bias->grad : NULL, .lora = w->lora.a ? &w->lora : NULL};
+                         .d_bias = bias && bias->is_trainable ? &bias->grad : NULL,
+                         .lora = w->lora.a ? &w->lora : NULL};
 }
 
 glot_tensor glot_view_rows(const glot_tensor *t, const glot_workspace *ws); /* first n_tokens rows */

@@ -248,7 +248,8 @@ static glot_status read_config(glot_model_config *config, json_t **root, const c
 static glot_status refuse_dir(const char *dir, glot_error *err)
 {
     if (glot_dir_has(dir, "model/config.json"))
-        return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' is a run directory, expected a model: its result is '%s/model'", dir, dir);
+        return GLOT_FAIL(err, GLOT_NOT_FOUND,
+                         "'%s' is a run directory, expected a model: its result is '%s/model'", dir, dir);
     return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' is no model directory: it has no config.json", dir);
 }
 

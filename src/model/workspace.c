@@ -1,11 +1,13 @@
-/* workspace.c: memory of a running model, planned once: the same code first counts (measuring pool), then places. */
+/* workspace.c: memory of a running model, planned once: the same code first counts (measuring pool), then
+ * places. */
 #include "model/model.h"
 #include "base/memory.h"
 #include "model/view.h"
 
 #include <string.h>
 
-/* Rows of logits made at a time: with 49,152 entries 256 rows are 50 MB; never the whole batch. Arbitrary within 2x either way. */
+/* Rows of logits made at a time: with 49,152 entries 256 rows are 50 MB; never the whole batch. Arbitrary
+ * within 2x either way. */
 enum { HEAD_ROWS = 256 };
 
 typedef struct sizes {
@@ -27,8 +29,8 @@ static int max_experts(const glot_model_config *c)
 }
 
 /* What every layer keeps in training. */
-static void plan_kept(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts,
-                      bool has_gate)
+static void plan_kept(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens,
+                      int n_experts, bool has_gate)
 {
     memset(a, 0, sizeof *a);
     a->input = taken(pool, glot_tensor_2d(pool->be->real, n_tokens, c->hidden_size));
@@ -36,7 +38,8 @@ static void plan_kept(glot_layer_acts *a, glot_pool *pool, const glot_model_conf
 }
 
 /* What can be made again from that. */
-static void plan_recomputed(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens, int n_experts)
+static void plan_recomputed(glot_layer_acts *a, glot_pool *pool, const glot_model_config *c, int64_t n_tokens,
+                            int n_experts)
 {
     glot_dtype real = pool->be->real;
     glot_tensor hidden = glot_tensor_2d(real, n_tokens, c->hidden_size);
@@ -56,7 +59,8 @@ static void plan_recomputed(glot_layer_acts *a, glot_pool *pool, const glot_mode
     glot_moe_recomputed_plan(&a->moe, pool, n_tokens, n_experts, c->top_k, c->intermediate_size);
 }
 
-/* Every layer's activations; in mode RECOMPUTE the last thing in the pool, since all layers' lie over each other. */
+/* Every layer's activations; in mode RECOMPUTE the last thing in the pool, since all layers' lie over each
+ * other. */
 static void plan_layers(glot_workspace *ws, glot_pool *pool, const glot_model_config *c, int64_t n_tokens)
 {
     for (int64_t l = 0; l < c->n_layers; l++)
@@ -136,7 +140,10 @@ static void plan(glot_workspace *ws, glot_pool *pool, const sizes *s)
 
 static sizes sizes_of(int64_t max_tokens, int64_t n_positions, int64_t n_keys)
 {
-    return (sizes){.n_tokens = max_tokens, .n_segments = max_tokens, .n_positions = n_positions, .n_keys = n_keys,
+    return (sizes){.n_tokens = max_tokens,
+                   .n_segments = max_tokens,
+                   .n_positions = n_positions,
+                   .n_keys = n_keys,
                    .head_rows = max_tokens < HEAD_ROWS ? max_tokens : HEAD_ROWS};
 }
 
@@ -165,7 +172,8 @@ static glot_status upload_rope(glot_workspace *ws, int64_t n_positions, glot_err
     return GLOT_OK;
 }
 
-static glot_status start(glot_workspace **out, const glot_model *m, glot_workspace_mode mode, const sizes *s, glot_error *err)
+static glot_status start(glot_workspace **out, const glot_model *m, glot_workspace_mode mode, const sizes *s,
+                         glot_error *err)
 {
     glot_workspace *ws;
     GLOT_TRY(glot_new(&ws, 1, sizeof *ws, "a workspace", err));
@@ -174,11 +182,12 @@ static glot_status start(glot_workspace **out, const glot_model *m, glot_workspa
     *out = ws;
     size_t n_acts = mode == GLOT_WORKSPACE_INFER ? 1 : (size_t)m->config.n_layers;
     GLOT_TRY(glot_new(&ws->acts, n_acts, sizeof *ws->acts, "activations", err));
-    return glot_new(&ws->host_segments, (size_t)s->n_segments * 4, sizeof *ws->host_segments, "segments", err);
+    return glot_new(&ws->host_segments, (size_t)s->n_segments * 4, sizeof *ws->host_segments, "segments",
+                    err);
 }
 
-glot_status glot_workspace_create(glot_workspace **out, const glot_model *m, glot_workspace_mode mode, int64_t max_tokens,
-                                  int64_t n_positions, int64_t n_keys, glot_error *err)
+glot_status glot_workspace_create(glot_workspace **out, const glot_model *m, glot_workspace_mode mode,
+                                  int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err)
 {
     sizes s = sizes_of(max_tokens, n_positions, n_keys);
     glot_workspace *ws = NULL;
@@ -203,8 +212,8 @@ glot_status glot_workspace_create(glot_workspace **out, const glot_model *m, glo
     return GLOT_OK;
 }
 
-glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_workspace_mode mode, int64_t max_tokens,
-                                   int64_t n_positions, int64_t n_keys, glot_error *err)
+glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_workspace_mode mode,
+                                   int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err)
 {
     sizes s = sizes_of(max_tokens, n_positions, n_keys);
     glot_workspace *ws = NULL;
@@ -239,10 +248,13 @@ static glot_status check_batch(const glot_workspace *ws, const glot_batch *b, gl
     int64_t n_positions = glot_tensor_rows(&ws->cos_table);
     for (int64_t t = 0; t < b->n_tokens; t++) {
         if (b->ids[t] < 0 || b->ids[t] >= c->vocab_size)
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "token id %d at place %" PRId64 " does not fit the model's vocabulary of %" PRId64,
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "token id %d at place %" PRId64
+                             " does not fit the model's vocabulary of %" PRId64,
                              b->ids[t], t, c->vocab_size);
         if (b->positions[t] < 0 || b->positions[t] >= n_positions)
-            return GLOT_FAIL(err, GLOT_BAD_VALUE, "position %d is outside the %" PRId64 " positions that were planned for",
+            return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                             "position %d is outside the %" PRId64 " positions that were planned for",
                              b->positions[t], n_positions);
     }
     return GLOT_OK;
@@ -311,9 +323,11 @@ void glot_view_paths(glot_paths_view *v, const glot_workspace *ws, int64_t layer
 {
     const glot_model_config *c = &ws->model->config;
     *v = (glot_paths_view){.is_exact = glot_view_1d(&ws->is_exact, ws), .ids = glot_view_1d(&ws->ids, ws)};
-    v->paths = (glot_moe_paths){.is_exact = ws->has_exact ? &v->is_exact : NULL, .ids = &v->ids,
+    v->paths = (glot_moe_paths){.is_exact = ws->has_exact ? &v->is_exact : NULL,
+                                .ids = &v->ids,
                                 .gate_sums = ws->gate_sums ? &ws->gate_sums->layers[layer] : NULL,
-                                .skip_id = glot_config_start_id(c), .is_sequence_sum = c->gate.is_sequence_sum};
+                                .skip_id = glot_config_start_id(c),
+                                .is_sequence_sum = c->gate.is_sequence_sum};
     if (ws->n_documents) {
         v->documents = glot_tensor_prefix_2d(&ws->documents, ws->n_documents, 4);
         v->paths.documents = &v->documents;
@@ -334,12 +348,17 @@ glot_tensor glot_view_input(glot_workspace *ws, int64_t layer)
 glot_acts_view glot_view_acts(glot_workspace *ws, int64_t layer)
 {
     glot_layer_acts *a = acts_of(ws, layer);
-    return (glot_acts_view){.input = glot_view_rows(&a->input, ws), .attn_in = glot_view_rows(&a->attn_in, ws),
-                            .middle = glot_view_rows(&a->middle, ws), .ffn_in = glot_view_rows(&a->ffn_in, ws),
-                            .q = heads_view(&a->q, ws->n_tokens), .k = heads_view(&a->k, ws->n_tokens),
-                            .v = heads_view(&a->v, ws->n_tokens), .q_raw = heads_view(&a->q_raw, ws->n_tokens),
+    return (glot_acts_view){.input = glot_view_rows(&a->input, ws),
+                            .attn_in = glot_view_rows(&a->attn_in, ws),
+                            .middle = glot_view_rows(&a->middle, ws),
+                            .ffn_in = glot_view_rows(&a->ffn_in, ws),
+                            .q = heads_view(&a->q, ws->n_tokens),
+                            .k = heads_view(&a->k, ws->n_tokens),
+                            .v = heads_view(&a->v, ws->n_tokens),
+                            .q_raw = heads_view(&a->q_raw, ws->n_tokens),
                             .k_raw = heads_view(&a->k_raw, ws->n_tokens),
-                            .attn_out = heads_view(&a->attn_out, ws->n_tokens), .moe = &a->moe};
+                            .attn_out = heads_view(&a->attn_out, ws->n_tokens),
+                            .moe = &a->moe};
 }
 
 void glot_view_download(const glot_workspace *ws, float *out, const glot_tensor *t)

@@ -1,4 +1,5 @@
-/* schedule.c: the learning rate of a step, and the defaults of both stages (INTERFACES, "The recipe" and "Steps"). */
+/* schedule.c: the learning rate of a step, and the defaults of both stages (INTERFACES, "The recipe" and
+ * "Steps"). */
 #include "train/train.h"
 
 #include <math.h>
@@ -6,11 +7,21 @@
 glot_train_settings glot_train_settings_default(glot_phase phase)
 {
     bool is_review = phase == GLOT_PHASE_REVIEW;
-    return (glot_train_settings){
-        .phase = phase, .batch = 8, .micro_batch = 8, .length = 256, .schedule = GLOT_SCHEDULE_COSINE,
-        .lr = is_review ? 1e-3 : 5e-4, .router_lr = is_review ? 1e-3 : 5e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
-        .clip = 1.0, .balance_coef = is_review ? 0.0 : 0.01, .lpr_coef = is_review ? 0.1 : 0.0, .lpr_form = GLOT_LPR_PAPER,
-        .gate_coef = is_review ? 0.1 : 0.0};
+    return (glot_train_settings){.phase = phase,
+                                 .batch = 8,
+                                 .micro_batch = 8,
+                                 .length = 256,
+                                 .schedule = GLOT_SCHEDULE_COSINE,
+                                 .lr = is_review ? 1e-3 : 5e-4,
+                                 .router_lr = is_review ? 1e-3 : 5e-4,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.999,
+                                 .eps = 1e-8,
+                                 .clip = 1.0,
+                                 .balance_coef = is_review ? 0.0 : 0.01,
+                                 .lpr_coef = is_review ? 0.1 : 0.0,
+                                 .lpr_form = GLOT_LPR_PAPER,
+                                 .gate_coef = is_review ? 0.1 : 0.0};
 }
 
 double glot_learning_rate(const glot_train_settings *s, double lr, int64_t step)

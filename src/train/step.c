@@ -40,7 +40,8 @@ static int64_t count_routers(const glot_model *m)
     return n;
 }
 
-/* Which languages of the mix have an LPR loss: those of every group but the newest (of G0 alone for the released groups). */
+/* Which languages of the mix have an LPR loss: those of every group but the newest (of G0 alone for the
+ * released groups). */
 static void mark_home(bool *is_home, const glot_trainer *t)
 {
     int newest = t->model->config.n_groups - 1;
@@ -73,7 +74,8 @@ static glot_loss_settings loss_settings(const glot_trainer *t, int64_t n_tokens)
     return out;
 }
 
-/* " in text of el, tr": the languages whose own rows of blocks [first, first + n) have no finite loss; "" where no row is to blame. */
+/* " in text of el, tr": the languages whose own rows of blocks [first, first + n) have no finite loss; ""
+ * where no row is to blame. */
 static void name_bad_text(glot_str *out, const glot_trainer *t, int64_t first, int64_t n, const float *nll)
 {
     bool is_bad[GLOT_MAX_LANGUAGES] = {false};
@@ -101,15 +103,19 @@ static glot_status refuse_loss(const glot_trainer *t, int64_t first, int64_t n, 
     GLOT_TRY(glot_new(&nll, (size_t)t->ws->n_tokens, sizeof *nll, "losses", err));
     glot_model_nll(t->model, t->ws, 0, nll);
     name_bad_text(&where, t, first, n, nll);
-    glot_status status = GLOT_FAIL(err, GLOT_NUMERIC, "step %" PRId64 ": the loss%s is not finite (lower the learning rate, or check the weights with `glot inspect`)",
-                                   t->step + 1, where.data ? where.data : "");
+    glot_status status = GLOT_FAIL(
+        err, GLOT_NUMERIC,
+        "step %" PRId64
+        ": the loss%s is not finite (lower the learning rate, or check the weights with `glot inspect`)",
+        t->step + 1, where.data ? where.data : "");
     glot_free(nll);
     glot_str_release(&where);
     return status;
 }
 
 /* Adds to the gradients where *is_added, else sets them; an empty one leaves them alone. */
-static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, step_losses *sums, bool *is_added, glot_error *err)
+static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, step_losses *sums,
+                                   bool *is_added, glot_error *err)
 {
     glot_batch batch;
     double losses[GLOT_N_LOSSES];
@@ -132,7 +138,8 @@ static glot_status run_micro_batch(glot_trainer *t, int64_t first, int64_t n, st
     sums->lpr += losses[GLOT_LOSS_LPR];
     sums->gate += losses[GLOT_LOSS_GATE];
     if (n_routers)
-        sums->balance += losses[GLOT_LOSS_BALANCE] / (double)n_routers * (double)batch.n_tokens / (double)t->data->n_tokens;
+        sums->balance += losses[GLOT_LOSS_BALANCE] / (double)n_routers * (double)batch.n_tokens /
+                         (double)t->data->n_tokens;
     return GLOT_OK;
 }
 
@@ -166,7 +173,9 @@ static glot_status gradient_norm(glot_trainer *t, double *norm, glot_error *err)
     for (size_t i = 0; i < t->n_trained; i++) {
         double part = squared_norm(t, &t->trained[i]->grad);
         if (!isfinite(part))
-            return GLOT_FAIL(err, GLOT_NUMERIC, "step %" PRId64 ": the gradient of '%s' is not finite (lower the learning rate, or check the weights with `glot inspect`)",
+            return GLOT_FAIL(err, GLOT_NUMERIC,
+                             "step %" PRId64 ": the gradient of '%s' is not finite (lower the learning rate, "
+                                             "or check the weights with `glot inspect`)",
                              t->step + 1, t->trained[i]->name);
         sum += part;
     }
@@ -177,7 +186,11 @@ static glot_status gradient_norm(glot_trainer *t, double *norm, glot_error *err)
 static void update(glot_trainer *t, double norm, double lr, double router_lr)
 {
     const glot_train_settings *s = &t->settings;
-    glot_adamw a = {.beta1 = s->beta1, .beta2 = s->beta2, .eps = s->eps, .weight_decay = s->weight_decay, .step = t->step + 1};
+    glot_adamw a = {.beta1 = s->beta1,
+                    .beta2 = s->beta2,
+                    .eps = s->eps,
+                    .weight_decay = s->weight_decay,
+                    .step = t->step + 1};
     /* torch.nn.utils.clip_grad_norm_: max_norm / (norm + 1e-6), never more than 1 */
     double clip = s->clip > 0.0 ? s->clip / (norm + 1e-6) : 1.0;
     a.grad_scale = clip < 1.0 ? clip : 1.0;
@@ -225,12 +238,14 @@ glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_er
     return GLOT_OK;
 }
 
-glot_status glot_trainer_run(glot_trainer *t, glot_on_step *on_step, void *user, const glot_cancel *cancel, glot_error *err)
+glot_status glot_trainer_run(glot_trainer *t, glot_on_step *on_step, void *user, const glot_cancel *cancel,
+                             glot_error *err)
 {
     while (t->step < t->settings.steps) {
         glot_step_report report;
         if (glot_cancelled(cancel))
-            return GLOT_FAIL(err, GLOT_CANCELLED, "stopped after step %" PRId64 " of %" PRId64, t->step, t->settings.steps);
+            return GLOT_FAIL(err, GLOT_CANCELLED, "stopped after step %" PRId64 " of %" PRId64, t->step,
+                             t->settings.steps);
         GLOT_TRY(glot_trainer_step(t, &report, err));
         if (on_step)
             GLOT_TRY(on_step(user, t, &report, err));

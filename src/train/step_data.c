@@ -1,4 +1,5 @@
-/* step_data.c: blocks of text to rows of a batch. Padding never becomes a row: a short block just has fewer. */
+/* step_data.c: blocks of text to rows of a batch. Padding never becomes a row: a short block just has fewer.
+ */
 #include "train/step_data.h"
 #include "base/memory.h"
 
@@ -84,8 +85,8 @@ static void add_documents(glot_step_data *d, const glot_block *block, int64_t ro
 }
 
 /* Adds one block's rows behind the `row` rows there are. */
-static void add_block(glot_step_data *d, const glot_block *block, glot_batch *out, const int32_t *language_group,
-                      bool is_cross_document)
+static void add_block(glot_step_data *d, const glot_block *block, glot_batch *out,
+                      const int32_t *language_group, bool is_cross_document)
 {
     int32_t *segment = NULL;
     add_documents(d, block, out->n_tokens, out);
@@ -104,11 +105,15 @@ static void add_block(glot_step_data *d, const glot_block *block, glot_batch *ou
     }
 }
 
-void glot_step_data_batch(glot_step_data *d, glot_batch *out, int64_t first, int64_t n, const int32_t *language_group,
-                          bool is_cross_document)
+void glot_step_data_batch(glot_step_data *d, glot_batch *out, int64_t first, int64_t n,
+                          const int32_t *language_group, bool is_cross_document)
 {
-    *out = (glot_batch){.ids = d->row_ids, .positions = d->positions, .segments = d->segments, .targets = d->targets,
-                        .token_group = d->groups, .documents = d->documents};
+    *out = (glot_batch){.ids = d->row_ids,
+                        .positions = d->positions,
+                        .segments = d->segments,
+                        .targets = d->targets,
+                        .token_group = d->groups,
+                        .documents = d->documents};
     for (int64_t b = first; b < first + n; b++)
         add_block(d, &d->blocks[b], out, language_group, is_cross_document);
 }

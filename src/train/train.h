@@ -39,7 +39,8 @@ typedef struct glot_train_settings {
     glot_lpr_form lpr_form;
     bool is_lpr_original_only;
     bool is_cross_document; /* attention across documents of a block */
-    bool is_recomputed;     /* the forward pass keeps less and is made again in parts: same bits, less memory, more time */
+    bool is_recomputed;     /* the forward pass keeps less and is made again in parts: same bits, less memory,
+                               more time */
 } glot_train_settings;
 glot_train_settings glot_train_settings_default(glot_phase phase); /* the recipe's defaults (INTERFACES) */
 

@@ -5,20 +5,25 @@
 
 #include <string.h>
 
-static glot_status check_settings(const glot_model *m, const glot_train_settings *s, const int32_t *language_group,
-                                  size_t n_languages, glot_error *err)
+static glot_status check_settings(const glot_model *m, const glot_train_settings *s,
+                                  const int32_t *language_group, size_t n_languages, glot_error *err)
 {
     bool has_home = false;
     for (size_t i = 0; i < n_languages; i++)
         has_home = has_home || language_group[i] < m->config.n_groups - 1;
     if (n_languages > GLOT_MAX_LANGUAGES)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%zu languages are more than the %d that are supported", n_languages, GLOT_MAX_LANGUAGES);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%zu languages are more than the %d that are supported",
+                         n_languages, GLOT_MAX_LANGUAGES);
     if (glot_model_trained(m, NULL) == 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "nothing trains: every parameter of the model is frozen");
     if (s->phase == GLOT_PHASE_REVIEW && !has_home)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a review needs text in an old language, and none of the %zu languages given is old", n_languages);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "a review needs text in an old language, and none of the %zu languages given is old",
+                         n_languages);
     if (s->length < 2 || s->length > m->config.context_length)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "length %" PRId64 " is outside 2 to %" PRId64 ", the context of the model", s->length, m->config.context_length);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "length %" PRId64 " is outside 2 to %" PRId64 ", the context of the model",
+                         s->length, m->config.context_length);
     GLOT_ASSERT(s->batch > 0 && s->micro_batch > 0 && s->micro_batch <= s->batch && s->steps > 0);
     return GLOT_OK;
 }
@@ -65,8 +70,9 @@ static void next_of_mix(void *user, glot_block *block)
     glot_mix_next(user, block);
 }
 
-glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix *mix, const int32_t *language_group,
-                                size_t n_languages, const glot_train_settings *settings, glot_error *err)
+glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix *mix,
+                                const int32_t *language_group, size_t n_languages,
+                                const glot_train_settings *settings, glot_error *err)
 {
     glot_status status = GLOT_OK;
     glot_trainer *t = NULL;
@@ -83,8 +89,9 @@ glot_status glot_trainer_create(glot_trainer **out, glot_model *model, glot_mix 
     GLOT_TRY_OUT(make_moments(t, err));
     GLOT_TRY_OUT(glot_step_data_create(&t->data, settings, err));
     t->data->is_block_whole = model->config.gate.is_sequence_sum;
-    GLOT_TRY_OUT(glot_workspace_create(&t->ws, model, mode_of(settings), settings->micro_batch * settings->length,
-                                       settings->length, settings->length, err));
+    GLOT_TRY_OUT(glot_workspace_create(&t->ws, model, mode_of(settings),
+                                       settings->micro_batch * settings->length, settings->length,
+                                       settings->length, err));
 out:
     if (status == GLOT_OK)
         *out = t;
@@ -106,12 +113,12 @@ void glot_trainer_free(glot_trainer *t)
     glot_free(t);
 }
 
-glot_status glot_trainer_measure(glot_train_memory *memory, const glot_model *model, const glot_train_settings *s,
-                                 glot_error *err)
+glot_status glot_trainer_measure(glot_train_memory *memory, const glot_model *model,
+                                 const glot_train_settings *s, glot_error *err)
 {
     *memory = (glot_train_memory){.host = glot_step_data_bytes(s)};
     memory->gradients = glot_model_trained_bytes(model);
     memory->moments = 2 * memory->gradients;
-    return glot_workspace_measure(&memory->workspace, model, mode_of(s), s->micro_batch * s->length, s->length,
-                                  s->length, err);
+    return glot_workspace_measure(&memory->workspace, model, mode_of(s), s->micro_batch * s->length,
+                                  s->length, s->length, err);
 }
