@@ -117,34 +117,41 @@ static void look_up(const glot_bpe *b, glot_bpe_scratch *s, size_t at, size_t ne
     s->ranks[at] = glot_merge_find(&b->merges, s->ids[at], s->ids[next]);
 }
 
+static uint64_t symbol_before(const glot_bpe *b, int32_t id, int32_t next)
+{
+    return (uint64_t)glot_merge_find(&b->merges, id, next) << 32 | (uint32_t)id;
+}
+
+/* symbols[i]: rank << 32 | id, so that the least one merges first, the leftmost of equal ones. */
 static void merge_short(const glot_bpe *b, glot_bpe_scratch *s)
 {
+    uint64_t symbols[SHORT_PIECE + 1];
+    const uint64_t end = (uint64_t)GLOT_NO_MERGE << 32;
     size_t n = s->n;
-    uint32_t *ranks = s->ranks;
-    int32_t *ids = s->ids;
     for (size_t i = 0; i + 1 < n; i++)
-        look_up(b, s, i, i + 1);
+        symbols[i] = symbol_before(b, s->ids[i], s->ids[i + 1]);
+    if (n > 0)
+        symbols[n - 1] = end | (uint32_t)s->ids[n - 1];
     while (n > 1) {
         size_t best = 0;
-        uint32_t least = ranks[0];
+        uint64_t least = symbols[0];
         for (size_t i = 1; i + 1 < n; i++) {
-            best = ranks[i] < least ? i : best;
-            least = ranks[i] < least ? ranks[i] : least;
+            best = symbols[i] < least ? i : best;
+            least = symbols[i] < least ? symbols[i] : least;
         }
-        if (least == GLOT_NO_MERGE)
+        if (least >= end)
             break;
-        ids[best] = b->merges.merges[least].id;
+        int32_t id = b->merges.merges[least >> 32].id;
         n--;
-        for (size_t i = best + 1; i < n; i++) {
-            ids[i] = ids[i + 1];
-            ranks[i] = ranks[i + 1];
-        }
-        if (best + 1 < n)
-            look_up(b, s, best, best + 1);
+        memmove(symbols + best + 1, symbols + best + 2, (n - best - 1) * sizeof symbols[0]);
+        symbols[best] =
+            best + 1 < n ? symbol_before(b, id, (int32_t)(uint32_t)symbols[best + 1]) : end | (uint32_t)id;
         if (best > 0)
-            look_up(b, s, best - 1, best);
+            symbols[best - 1] = symbol_before(b, (int32_t)(uint32_t)symbols[best - 1], id);
     }
     s->n = n;
+    for (size_t i = 0; i < n; i++)
+        s->ids[i] = (int32_t)(uint32_t)symbols[i];
 }
 
 static void sift_down(uint64_t *heap, size_t n, size_t at)

@@ -11,7 +11,8 @@
 enum {
     JOIN_WORDS = (1 << GLOT_JOIN_BITS) / 64,
     WHOLE_WORDS = (1 << GLOT_WHOLE_BITS) / 64,
-    N_BOUNDARIES = 65536
+    N_BOUNDARIES = 65536,
+    SPACE_MARK = 0x2581 /* SentencePiece's, in place of a space */
 };
 
 /* GPT-2's printable bytes. */
@@ -269,6 +270,17 @@ static void find_characters(glot_bpe *b)
     }
 }
 
+/* The lowest id of a letter or of the mark that stands for a space: in the vocabularies in use the ids of bytes,
+ * or of the most frequent characters, begin there. */
+static int32_t first_symbol(const glot_bpe *b)
+{
+    const int32_t *ids = b->byte_level ? b->byte_ids : b->character_ids;
+    uint32_t first = (uint32_t)b->character_ids[SPACE_MARK]; /* -1, which is none, is above all ids */
+    for (int c = 'A'; c <= 'z'; c++)
+        first = (uint32_t)ids[c] < first ? (uint32_t)ids[c] : first;
+    return first == UINT32_MAX ? 0 : (int32_t)first;
+}
+
 glot_status glot_bpe_prepare(glot_bpe *b, glot_error *err)
 {
     for (int i = 0; i < 256; i++) {
@@ -278,13 +290,12 @@ glot_status glot_bpe_prepare(glot_bpe *b, glot_error *err)
         snprintf(text, sizeof text, "<0x%02X>", i);
         b->fallback_ids[i] = glot_vocabulary_find_in_model(b->vocabulary, text, 6);
     }
-    GLOT_TRY(glot_merge_finish(&b->merges, err));
     GLOT_TRY(glot_new(&b->character_ids, GLOT_N_PLANE, sizeof b->character_ids[0], "the characters", err));
     memset(b->character_ids, 0xFF, GLOT_N_PLANE * sizeof b->character_ids[0]);
+    if (!b->byte_level)
+        find_characters(b);
+    GLOT_TRY(glot_merge_finish(&b->merges, first_symbol(b), err));
     if (b->byte_level && b->ignore_merges)
         GLOT_TRY(prepare_whole(b, err));
-    if (b->byte_level)
-        return prepare_bytes(b, err);
-    find_characters(b);
-    return prepare_character_joins(b, err);
+    return b->byte_level ? prepare_bytes(b, err) : prepare_character_joins(b, err);
 }

@@ -60,18 +60,22 @@ static void drop_merges(glot_merge_table *t)
     t->n_dropped = 0;
 }
 
-glot_status glot_merge_finish(glot_merge_table *t, glot_error *err)
+glot_status glot_merge_finish(glot_merge_table *t, int32_t first_close, glot_error *err)
 {
     bool is_indexed = t->slots && t->n_dropped == 0;
     drop_merges(t);
     if (!is_indexed)
         GLOT_TRY(index_merges(t, err));
-    enum { N_LOW = GLOT_LOW_IDS * GLOT_LOW_IDS };
-    GLOT_TRY(glot_new(&t->low_ranks, N_LOW, sizeof t->low_ranks[0], "the merges", err));
-    memset(t->low_ranks, 0xFF, N_LOW * sizeof t->low_ranks[0]);
-    for (size_t rank = 0; rank < t->n; rank++)
-        if ((t->merges[rank].left | t->merges[rank].right) < GLOT_LOW_IDS)
-            t->low_ranks[t->merges[rank].left * GLOT_LOW_IDS + t->merges[rank].right] = (uint32_t)rank;
+    enum { N_PAIRS = GLOT_CLOSE_IDS * GLOT_CLOSE_IDS };
+    GLOT_TRY(glot_new(&t->close_ranks, N_PAIRS, sizeof t->close_ranks[0], "the merges", err));
+    memset(t->close_ranks, 0xFF, N_PAIRS * sizeof t->close_ranks[0]);
+    t->first_close = first_close;
+    for (size_t rank = 0; rank < t->n; rank++) {
+        uint32_t row = (uint32_t)(t->merges[rank].left - first_close);
+        uint32_t column = (uint32_t)(t->merges[rank].right - first_close);
+        if ((row | column) < GLOT_CLOSE_IDS)
+            t->close_ranks[row * GLOT_CLOSE_IDS + column] = (uint32_t)rank;
+    }
     return GLOT_OK;
 }
 
@@ -79,6 +83,6 @@ void glot_merge_table_release(glot_merge_table *t)
 {
     glot_free(t->merges);
     glot_free(t->slots);
-    glot_free(t->low_ranks);
+    glot_free(t->close_ranks);
     *t = (glot_merge_table){0};
 }

@@ -8,8 +8,9 @@
 enum { GLOT_RANK_BITS = 20, GLOT_ID_BITS = 22, GLOT_MAX_MERGES = (1 << GLOT_RANK_BITS) - 1 };
 _Static_assert(GLOT_MAX_TOKEN_ID <= 1 << GLOT_ID_BITS, "two ids and a rank fill 64 bits");
 
-/* Ids whose pairs have a table of their own: those of the bytes, in the vocabularies in use. */
-enum { GLOT_LOW_IDS = 256 };
+/* How many neighbouring ids have a table of their pairs: those of bytes or letters, with which every search
+ * begins. */
+enum { GLOT_CLOSE_IDS = 256 };
 
 static const uint32_t GLOT_NO_MERGE = UINT32_MAX, GLOT_RANK_MASK = (1u << GLOT_RANK_BITS) - 1;
 
@@ -24,13 +25,15 @@ typedef struct glot_merge_table {
     size_t n_dropped; /* merges that gave way, their left is -1 */
     uint64_t *slots;  /* [1 << slot_bits] left, right, rank; UINT64_MAX: empty */
     unsigned slot_bits;
-    uint32_t *low_ranks; /* [GLOT_LOW_IDS, GLOT_LOW_IDS], or GLOT_NO_MERGE */
+    uint32_t *close_ranks; /* [GLOT_CLOSE_IDS, GLOT_CLOSE_IDS] from id first_close on, or GLOT_NO_MERGE */
+    int32_t first_close;
 } glot_merge_table;
 
 /* Adds the merge of the next rank; an equal earlier one gives way, as in tokenizers. */
 glot_status glot_merge_add(glot_merge_table *t, int32_t left, int32_t right, int32_t id, glot_error *err);
-/* After the last merge: drops those that gave way, so that merges[0, n) are those in force. */
-glot_status glot_merge_finish(glot_merge_table *t, glot_error *err);
+/* After the last merge: drops those that gave way, so that merges[0, n) are those in force. first_close: where the
+ * ids of bytes or letters begin. */
+glot_status glot_merge_finish(glot_merge_table *t, int32_t first_close, glot_error *err);
 void glot_merge_table_release(glot_merge_table *t);
 
 /* The slot of a pair, or the empty one where it belongs. */
@@ -47,8 +50,9 @@ static inline uint64_t *glot_merge_slot(const glot_merge_table *t, int32_t left,
 /* Rank of the merge of two ids, or GLOT_NO_MERGE; after glot_merge_finish. */
 static inline uint32_t glot_merge_find(const glot_merge_table *t, int32_t left, int32_t right)
 {
-    if ((left | right) < GLOT_LOW_IDS)
-        return t->low_ranks[left * GLOT_LOW_IDS + right];
+    uint32_t row = (uint32_t)(left - t->first_close), column = (uint32_t)(right - t->first_close);
+    if ((row | column) < GLOT_CLOSE_IDS)
+        return t->close_ranks[row * GLOT_CLOSE_IDS + column];
     uint64_t slot = *glot_merge_slot(t, left, right);
     return slot == UINT64_MAX ? GLOT_NO_MERGE : (uint32_t)slot & GLOT_RANK_MASK;
 }
