@@ -72,7 +72,7 @@ static glot_timed phase_of_weight(const glot_backend *be, const glot_tensor *w)
 #define PHASE_rms_norm_backward GLOT_TIMED_NORMS
 #define PHASE_add GLOT_TIMED_NORMS
 #define PHASE_scale GLOT_TIMED_ATTENTION
-#define PHASE_linear phase_of_weight(be, w)
+#define PHASE_linears phase_of_weight(be, projections[0].w[0])
 #define PHASE_linear_backward_input phase_of_weight(be, w)
 #define PHASE_linear_backward_weight phase_of_weight(be, dw)
 #define PHASE_bias_backward GLOT_TIMED_ATTENTION
@@ -88,7 +88,7 @@ static glot_timed phase_of_weight(const glot_backend *be, const glot_tensor *w)
 #define PHASE_gate_decide GLOT_TIMED_ROUTER
 #define PHASE_gate_loss GLOT_TIMED_ROUTER
 #define PHASE_dispatch GLOT_TIMED_DISPATCH
-#define PHASE_grouped_linear GLOT_TIMED_EXPERTS
+#define PHASE_grouped_linears GLOT_TIMED_EXPERTS
 #define PHASE_grouped_linear_backward_input GLOT_TIMED_EXPERTS
 #define PHASE_grouped_linear_backward_weight GLOT_TIMED_EXPERTS
 #define PHASE_moe_combine GLOT_TIMED_DISPATCH

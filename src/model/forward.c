@@ -16,18 +16,19 @@
 
 #include <math.h>
 
-/* Q, K or V of the normed input: projection, bias, norm per head (Qwen3), rotary embedding. `raw` keeps the
- * values before the norm. */
-static void project(const glot_model *m, glot_workspace *ws, const glot_tensor *out, const glot_tensor *raw,
-                    const glot_tensor *x, const glot_param *w, const glot_param *bias, const glot_param *norm)
+/* Q, K and V of the normed input: projection, bias, norm per head (Qwen3; q_raw and k_raw keep the values
+ * before it). */
+static void project(const glot_model *m, glot_workspace *ws, const glot_layer *layer, const glot_acts_view *a)
 {
-    int64_t n_tokens = glot_tensor_rows(x), width = glot_tensor_cols(out);
-    const glot_tensor *target = norm ? raw : out;
-    glot_tensor flat = glot_tensor_as_2d(target, n_tokens, width);
-    glot_linear linear = glot_view_linear(w, bias);
-    glot_linear_forward(ws->be, &flat, x, &linear, &ws->lora_scratch);
-    if (norm)
-        glot_op_rms_norm(ws->be, out, raw, &norm->weight, m->config.rms_norm_eps);
+    const glot_tensor *out[] = {layer->q_norm ? &a->q_raw : &a->q, layer->k_norm ? &a->k_raw : &a->k, &a->v};
+    glot_linear linears[] = {glot_view_linear(layer->q, layer->q_bias),
+                             glot_view_linear(layer->k, layer->k_bias),
+                             glot_view_linear(layer->v, layer->v_bias)};
+    glot_linears_forward(ws->be, out, &a->attn_in, linears, 3, &ws->lora_scratch);
+    if (layer->q_norm)
+        glot_op_rms_norm(ws->be, &a->q, &a->q_raw, &layer->q_norm->weight, m->config.rms_norm_eps);
+    if (layer->k_norm)
+        glot_op_rms_norm(ws->be, &a->k, &a->k_raw, &layer->k_norm->weight, m->config.rms_norm_eps);
 }
 
 static void copy_rows(glot_backend *be, const glot_tensor *to, int64_t first_to, const glot_tensor *from,
@@ -64,9 +65,7 @@ static void attention_forward(const glot_model *m, glot_workspace *ws, int64_t l
     const glot_model_config *c = &m->config;
     glot_tensor positions = glot_view_positions(ws), segments = glot_view_segments(ws);
     glot_op_rms_norm(ws->be, &a->attn_in, &a->input, &layer->attn_norm->weight, c->rms_norm_eps);
-    project(m, ws, &a->q, &a->q_raw, &a->attn_in, layer->q, layer->q_bias, layer->q_norm);
-    project(m, ws, &a->k, &a->k_raw, &a->attn_in, layer->k, layer->k_bias, layer->k_norm);
-    project(m, ws, &a->v, NULL, &a->attn_in, layer->v, layer->v_bias, NULL);
+    project(m, ws, layer, a);
     glot_op_rope(ws->be, &a->q, &positions, &ws->cos_table, &ws->sin_table, false);
     glot_op_rope(ws->be, &a->k, &positions, &ws->cos_table, &ws->sin_table, false);
     if (cache)

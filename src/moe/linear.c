@@ -22,14 +22,25 @@ static glot_tensor narrow(glot_backend *be, const glot_tensor *room, const glot_
     return u;
 }
 
-void glot_linear_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_linear *l,
-                         const glot_lora_scratch *scratch)
+/* y += u B^T */
+static void add_lora(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_lora *lora,
+                     const glot_lora_scratch *scratch)
 {
-    glot_op_linear(be, y, x, l->weight, l->bias);
-    if (!l->lora)
-        return;
-    glot_tensor u = narrow(be, &scratch->u, x, l->lora->a, l->lora->scale);
-    glot_op_linear_backward_input(be, y, &u, l->lora->b, true); /* y += u B^T */
+    glot_tensor u = narrow(be, &scratch->u, x, lora->a, lora->scale);
+    glot_op_linear_backward_input(be, y, &u, lora->b, true);
+}
+
+void glot_linears_forward(glot_backend *be, const glot_tensor *const *y, const glot_tensor *x,
+                          const glot_linear *l, int count, const glot_lora_scratch *scratch)
+{
+    glot_projection projections[GLOT_MAX_LINEARS];
+    GLOT_ASSERT(count > 0 && count <= GLOT_MAX_LINEARS);
+    for (int i = 0; i < count; i++)
+        projections[i] = (glot_projection){y[i], &l[i].weight, l[i].bias};
+    glot_op_linears(be, projections, count, x);
+    for (int i = 0; i < count; i++)
+        if (l[i].lora)
+            add_lora(be, y[i], x, l[i].lora, scratch);
 }
 
 /* The gradients of A and B; gives d_u, which goes on to x. */

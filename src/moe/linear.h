@@ -33,9 +33,17 @@ typedef struct glot_linear {
 /* u and d_u for at most T tokens; d_u only where the backward pass will follow. */
 void glot_lora_scratch_plan(glot_lora_scratch *scratch, glot_pool *pool, int64_t n_tokens, int64_t rank, bool is_training);
 
-/* y [T, n] = the layer of x [T, k]. */
-void glot_linear_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_linear *l,
-                         const glot_lora_scratch *scratch);
+enum { GLOT_MAX_LINEARS = 3 };
+
+/* y[i] [T, n] = layer i of x [T, k], for at most GLOT_MAX_LINEARS layers: at once, so that a single row finds
+ * enough work. */
+void glot_linears_forward(glot_backend *be, const glot_tensor *const *y, const glot_tensor *x,
+                          const glot_linear *l, int count, const glot_lora_scratch *scratch);
+static inline void glot_linear_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x,
+                                       const glot_linear *l, const glot_lora_scratch *scratch)
+{
+    glot_linears_forward(be, &y, x, l, 1, scratch);
+}
 /* dx [T, k] = (or, is_added, +=) the gradient of x, unless NULL; gradients of what trains +=. dx may be x: that is read before. */
 void glot_linear_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                           const glot_linear *l, const glot_lora_scratch *scratch, bool is_added);

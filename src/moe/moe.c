@@ -74,8 +74,8 @@ static void ffn_inner(glot_backend *be, const glot_tensor *x, const glot_moe_wei
                       const glot_moe_scratch *scratch)
 {
     ffn_layers layers = ffn_of(w);
-    glot_linear_forward(be, &v->gate, x, &layers.gate, &scratch->lora);
-    glot_linear_forward(be, &v->up, x, &layers.up, &scratch->lora);
+    const glot_tensor *out[] = {&v->gate, &v->up};
+    glot_linears_forward(be, out, x, (glot_linear[]){layers.gate, layers.up}, 2, &scratch->lora);
 }
 
 static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
@@ -139,8 +139,8 @@ static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights
 
 static void experts_inner(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v)
 {
-    glot_op_grouped_linear(be, &v->gate, x, w->gate_proj, &v->plan, true);
-    glot_op_grouped_linear(be, &v->up, x, w->up_proj, &v->plan, true);
+    const glot_projection inner[] = {{&v->gate, w->gate_proj, NULL}, {&v->up, w->up_proj, NULL}};
+    glot_op_grouped_linears(be, inner, 2, x, &v->plan, true);
 }
 
 void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w,

@@ -27,6 +27,13 @@ typedef struct glot_dispatch {
     glot_tensor slot_rows;         /* I32 [T, K]: (token, slot) -> permuted row; -1: slot unused */
 } glot_dispatch;
 
+/* A product with weights, of several that have the same x. */
+typedef struct glot_projection {
+    const glot_tensor *out;
+    const glot_tensor *const *w; /* the weight, or one of each expert */
+    const glot_tensor *bias;     /* NULL: none */
+} glot_projection;
+
 typedef enum glot_lpr_form { GLOT_LPR_PAPER, GLOT_LPR_RELEASED } glot_lpr_form;
 
 typedef struct glot_adamw {
@@ -85,6 +92,20 @@ struct glot_backend {
     }
 #include "tensor/ops.inc"
 #undef GLOT_OP
+
+/* One projection. */
+static inline void glot_op_linear(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
+                                  const glot_tensor *w, const glot_tensor *bias)
+{
+    glot_op_linears(be, &(glot_projection){out, &w, bias}, 1, x);
+}
+
+static inline void glot_op_grouped_linear(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
+                                          const glot_tensor *const *w, const glot_dispatch *plan,
+                                          bool is_gathered)
+{
+    glot_op_grouped_linears(be, &(glot_projection){out, w, NULL}, 1, x, plan, is_gathered);
+}
 
 /* The CPU: threads 0 = every core this process may use; isa NULL = $GLOT_ISA or the best the processor has; a name it does not have is
  * GLOT_BAD_ARGUMENT. */

@@ -116,13 +116,27 @@ static void run_scale(bench *b, const run_size *s)
     glot_op_scale(b->be, AT(p, out), AT(p, x), 0.3);
 }
 
-static void run_linear(bench *b, const run_size *s)
+/* One to three projections, each wider than the last and every second with a bias. */
+static void run_linears(bench *b, const run_size *s)
 {
-    glot_tensor x = make_normal(b, real_2d(b, s->T, s->k), 1), out = make_output(b, real_2d(b, s->T, s->n));
-    glot_tensor w = make_normal(b, glot_tensor_2d(weight_dtype(s), s->n, s->k), 1);
-    glot_tensor bias = make_normal(b, glot_tensor_1d(weight_dtype(s), s->n), 1);
+    glot_tensor x = make_normal(b, real_2d(b, s->T, s->k), 1), out[3], w[3], bias[3];
+    int count = 1 + s->variant % 3;
+    for (int i = 0; i < count; i++) {
+        out[i] = make_output(b, real_2d(b, s->T, s->n + 7 * i));
+        w[i] = make_normal(b, glot_tensor_2d(weight_dtype(s), s->n + 7 * i, s->k), 1);
+        bias[i] = make_normal(b, glot_tensor_1d(weight_dtype(s), s->n + 7 * i), 1);
+    }
     EACH_PART(p, s, s->T)
-    glot_op_linear(b->be, AT(p, out), AT(p, x), &w, flag(s, 0) ? &bias : NULL);
+    {
+        glot_tensor rows[3];
+        const glot_tensor *weights[3] = {&w[0], &w[1], &w[2]};
+        glot_projection projections[3];
+        for (int i = 0; i < count; i++) {
+            rows[i] = *AT(p, out[i]);
+            projections[i] = (glot_projection){&rows[i], &weights[i], (i + s->variant) % 2 ? &bias[i] : NULL};
+        }
+        glot_op_linears(b->be, projections, count, AT(p, x));
+    }
 }
 
 static void run_linear_backward_input(bench *b, const run_size *s)
@@ -348,59 +362,67 @@ static void copy_rows(const glot_tensor *to, const glot_tensor *to_slots, const 
                    (char *)from->addr + (size_t)get(from_slots, i) * bytes, bytes);
 }
 
-/* A product by experts on some tokens only: their rows are taken to a plan of their own, and back. */
+/* A product by experts, w and out one or two of them, on some tokens only: their rows are taken to a plan of
+ * their own, and back. */
 typedef void (*grouped_product)(bench *b, const run_size *s, const glot_tensor *out, const glot_tensor *in,
                                 const experts *w, const glot_dispatch *plan);
 
-static void product_of_part(bench *b, const run_size *s, part p, grouped_product product,
+static void product_of_part(bench *b, const run_size *s, part p, grouped_product product, int count,
                             const glot_tensor *out, const glot_tensor *in, const experts *w,
                             const glot_dispatch *plan, const glot_tensor *ids, bool is_gathered)
 {
     bench small = bench_start(b->be, 1);
     glot_dispatch own = make_plan(&small, p.n, s->E, s->K);
     glot_op_dispatch(b->be, &own, AT(p, *ids));
-    glot_tensor slots = glot_tensor_slice(&plan->slot_rows, p.first, p.n);
-    glot_tensor own_out = make(&small, real_2d(b, p.n * s->K, out->shape[1]));
+    glot_tensor slots = glot_tensor_slice(&plan->slot_rows, p.first, p.n), own_out[2];
     glot_tensor own_in = make(&small, real_2d(b, p.n * (is_gathered ? 1 : s->K), in->shape[1]));
     if (is_gathered)
         fill_copy(&own_in, AT(p, *in));
     else
         copy_rows(&own_in, &own.slot_rows, in, &slots);
-    copy_rows(&own_out, &own.slot_rows, out, &slots);
-    product(b, s, &own_out, &own_in, w, &own);
-    copy_rows(out, &slots, &own_out, &own.slot_rows);
+    for (int i = 0; i < count; i++) {
+        own_out[i] = make(&small, real_2d(b, p.n * s->K, out[i].shape[1]));
+        copy_rows(&own_out[i], &own.slot_rows, &out[i], &slots);
+    }
+    product(b, s, own_out, &own_in, w, &own);
+    for (int i = 0; i < count; i++)
+        copy_rows(&out[i], &slots, &own_out[i], &own.slot_rows);
     GLOT_ASSERT(bench_has_guards(&small));
     b->heap_calls += small.heap_calls;
     bench_release(&small);
 }
 
-static void run_grouped(bench *b, const run_size *s, grouped_product product, const experts *w, int64_t n,
-                        int64_t k, bool is_gathered)
+static void run_grouped(bench *b, const run_size *s, grouped_product product, int count, const experts *w,
+                        int64_t n, int64_t k, bool is_gathered)
 {
     glot_tensor ids = make_ids(b, s, flag(s, 1));
     glot_dispatch plan = make_plan(b, s->T, s->E, s->K);
     glot_tensor in = make_normal(b, real_2d(b, s->T * (is_gathered ? 1 : s->K), k), 1);
-    glot_tensor out = make_output_normal(b, real_2d(b, s->T * s->K, n));
+    glot_tensor out[2];
+    for (int i = 0; i < count; i++)
+        out[i] = make_output_normal(b, real_2d(b, s->T * s->K, n));
     glot_op_dispatch(b->be, &plan, &ids);
     b->is_in_parts = true;
     if (s->step == 0)
-        product(b, s, &out, &in, w, &plan);
+        product(b, s, out, &in, w, &plan);
     else
         EACH_PART(p, s, s->T)
-    product_of_part(b, s, p, product, &out, &in, w, &plan, &ids, is_gathered);
+    product_of_part(b, s, p, product, count, out, &in, w, &plan, &ids, is_gathered);
 }
 
 static void forward_product(bench *b, const run_size *s, const glot_tensor *out, const glot_tensor *in,
                             const experts *w, const glot_dispatch *plan)
 {
-    glot_op_grouped_linear(b->be, out, in, w->p, plan, flag(s, 0));
+    const glot_projection projections[] = {{&out[0], w[0].p, NULL}, {&out[1], w[1].p, NULL}};
+    glot_op_grouped_linears(b->be, projections, 2, in, plan, flag(s, 0));
 }
 
-static void run_grouped_linear(bench *b, const run_size *s)
+static void run_grouped_linears(bench *b, const run_size *s)
 {
-    experts w;
-    make_experts(b, &w, s, s->n, s->k, false);
-    run_grouped(b, s, forward_product, &w, s->n, s->k, flag(s, 0));
+    experts w[2];
+    make_experts(b, &w[0], s, s->n, s->k, false);
+    make_experts(b, &w[1], s, s->n, s->k, false);
+    run_grouped(b, s, forward_product, 2, w, s->n, s->k, flag(s, 0));
 }
 
 static void backward_product(bench *b, const run_size *s, const glot_tensor *out, const glot_tensor *in,
@@ -413,7 +435,7 @@ static void run_grouped_linear_backward_input(bench *b, const run_size *s)
 {
     experts w;
     make_experts(b, &w, s, s->k, s->n, false);
-    run_grouped(b, s, backward_product, &w, s->n, s->k, false);
+    run_grouped(b, s, backward_product, 1, &w, s->n, s->k, false);
 }
 
 static void run_grouped_linear_backward_weight(bench *b, const run_size *s)

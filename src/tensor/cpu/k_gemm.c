@@ -8,17 +8,17 @@
  * and the split of the work may be anything.
  *
  * SIDES    a is activations (float32), b weights or activations; either may have k along its rows or across:
- *              linear                   c = out   a = x, along     b = w, along
+ *              linears                  c = out   a = x, along     b = w, along
  *              linear_backward_input    c = dx    a = dy, along    b = w, across
  *              linear_backward_weight   c = dw    a = dy, across   b = x, across
  *          Grouped: one such product for each expert, its rows picked by the dispatch plan.
  *
  * METHOD   The list of all products is cut into slabs, as many rows and panels as the shared scratch holds of
- *          packed a; slabs that fit together make a batch. The team packs the batch's a, then takes tasks
- * (some columns, sometimes a part of the rows of a slab) from one list: a task packs 256 x 128 of b into its
- *          own scratch, which stays in the level 2 cache, and runs the register tiles over it. b, the large
- *          side where it is a weight, is read from memory once and never written. Outputs of few rows go
- *          through k_few.c (decoding).
+ *          packed a; slabs that fit together make a batch, and share what they have of the same a. The team
+ *          packs the batch's a, then takes tasks (some columns, sometimes a part of the rows of a slab) from one
+ *          list: a task packs 256 x 128 of b into its own scratch, which stays in the level 2 cache, and runs
+ *          the register tiles over it. b, the large side where it is a weight, is read from memory once and
+ *          never written. Outputs of few rows go through k_few.c (decoding).
  */
 #include "tensor/cpu/few.h"
 #include "tensor/cpu/gemm.h"
@@ -288,19 +288,36 @@ static void plan_tasks(slab *s, int n_threads)
     s->n_tasks = s->n_splits * s->n_blocks;
 }
 
+/* The same part of the same a as another slab of the batch packs it, or NULL. */
+static float *packed_before(const batch *b, const slab *s)
+{
+    for (const slab *o = b->slabs; o < b->slabs + b->n; o++)
+        if (o->p.a.data == s->p.a.data && o->p.a.first_row == s->p.a.first_row &&
+            o->p.a.row_map == s->p.a.row_map && o->first_row == s->first_row && o->rows == s->rows &&
+            o->first_k == s->first_k && o->k == s->k)
+            return o->packed;
+    return NULL;
+}
+
 static void add_slab(const glot_backend *be, batch *b, slab s)
 {
     s.n_tiles = parts(s.rows, GLOT_TILE_ROWS);
     s.tile_floats = GLOT_PANEL * parts(s.rows, s.n_tiles) + GLOT_PACK_SLACK;
-    s.n_packs = panels_of(&s) * parts(s.n_tiles, pack_tiles(&s.p));
-    int64_t floats = panels_of(&s) * s.n_tiles * s.tile_floats;
-    if (b->n == MAX_SLABS || b->n_floats + floats > GLOT_GEMM_SHARED_FLOATS)
+    if (b->n == MAX_SLABS)
         run_batch(be, b);
-    GLOT_ASSERT(floats <= GLOT_GEMM_SHARED_FLOATS);
-    s.packed = (float *)glot_cpu_shared_scratch(be, GLOT_GEMM_SHARED_FLOATS * sizeof(float)) + b->n_floats;
+    s.packed = packed_before(b, &s);
+    if (!s.packed) {
+        int64_t floats = panels_of(&s) * s.n_tiles * s.tile_floats;
+        if (b->n_floats + floats > GLOT_GEMM_SHARED_FLOATS)
+            run_batch(be, b);
+        GLOT_ASSERT(floats <= GLOT_GEMM_SHARED_FLOATS);
+        s.packed =
+            (float *)glot_cpu_shared_scratch(be, GLOT_GEMM_SHARED_FLOATS * sizeof(float)) + b->n_floats;
+        s.n_packs = panels_of(&s) * parts(s.n_tiles, pack_tiles(&s.p));
+        b->n_floats += floats;
+    }
     plan_tasks(&s, be->n_threads);
     b->slabs[b->n++] = s;
-    b->n_floats += floats;
     b->n_packs += s.n_packs;
     b->n_tasks += s.n_tasks;
     b->work += s.rows * s.k * s.p.n;
@@ -406,19 +423,34 @@ static void run_one(const glot_backend *be, const product *p)
     run(be, &(gemm){.n_groups = 1, .group = one_product, .op = p});
 }
 
-void GLOT_KERNEL(linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, const glot_tensor *w,
-                         const glot_tensor *bias)
+/* Several products with one x. */
+typedef struct linears {
+    const glot_projection *projections;
+    const glot_tensor *x;
+} linears;
+
+static product projection(const void *context, int i)
 {
-    int64_t n = w->shape[0], k = w->shape[1], rows = rows_of(out, n, x, k);
-    GLOT_ASSERT(glot_tensor_elements(x) == rows * k && glot_tensor_elements(out) == rows * n);
-    GLOT_ASSERT(x->dtype == GLOT_F32 && (!bias || glot_tensor_elements(bias) == n));
-    run_one(be, &(product){.a = operand(x, k),
-                           .b = operand(w, k),
-                           .m = rows,
-                           .n = n,
-                           .k = k,
-                           .c = floats(out),
-                           .bias = bias});
+    const linears *op = context;
+    const glot_projection *p = &op->projections[i];
+    const glot_tensor *x = op->x, *w = p->w[0];
+    int64_t n = w->shape[0], k = w->shape[1], rows = rows_of(p->out, n, x, k);
+    GLOT_ASSERT(glot_tensor_elements(x) == rows * k && glot_tensor_elements(p->out) == rows * n);
+    GLOT_ASSERT(x->dtype == GLOT_F32 && (!p->bias || glot_tensor_elements(p->bias) == n));
+    return (product){.a = operand(x, k),
+                     .b = operand(w, k),
+                     .m = rows,
+                     .n = n,
+                     .k = k,
+                     .c = floats(p->out),
+                     .bias = p->bias};
+}
+
+void GLOT_KERNEL(linears)(glot_backend *be, const glot_projection *projections, int count,
+                          const glot_tensor *x)
+{
+    linears op = {projections, x};
+    run(be, &(gemm){.n_groups = count, .group = projection, .op = &op});
 }
 
 void GLOT_KERNEL(linear_backward_input)(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
@@ -456,6 +488,8 @@ void GLOT_KERNEL(linear_backward_weight)(glot_backend *be, const glot_tensor *dw
 
 /* A grouped op: the tensors by their role in the three products above. */
 typedef struct grouped {
+    const glot_projection *projections;
+    int count; /* of them */
     const glot_tensor *out, *dy, *x;
     const glot_tensor *const *w; /* or dw */
     const glot_dispatch *plan;
@@ -482,17 +516,20 @@ static glot_operand rows_of_x(const grouped *op, int64_t first, int64_t cols, co
     return x;
 }
 
-static product expert_forward(const void *context, int e)
+/* All projections of an expert's rows, then those of the next one's. */
+static product expert_forward(const void *context, int i)
 {
     const grouped *op = context;
-    int64_t first, rows, n = op->w[e]->shape[0], k = op->w[e]->shape[1];
+    const glot_projection *p = &op->projections[i % op->count];
+    int e = i / op->count;
+    int64_t first, rows, n = p->w[e]->shape[0], k = p->w[e]->shape[1];
     const int32_t *row_map = expert_rows(op, e, &first, &rows);
     return (product){.a = rows_of_x(op, first, k, row_map),
-                     .b = operand(op->w[e], k),
+                     .b = operand(p->w[e], k),
                      .m = rows,
                      .n = n,
                      .k = k,
-                     .c = floats(op->out) + first * n};
+                     .c = floats(p->out) + first * n};
 }
 
 static product expert_backward_input(const void *context, int e)
@@ -532,12 +569,13 @@ static product expert_backward_weight(const void *context, int e)
                      .is_added = op->is_added};
 }
 
-void GLOT_KERNEL(grouped_linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
-                                 const glot_tensor *const *w, const glot_dispatch *plan, bool is_gathered)
+void GLOT_KERNEL(grouped_linears)(glot_backend *be, const glot_projection *projections, int count,
+                                  const glot_tensor *x, const glot_dispatch *plan, bool is_gathered)
 {
-    grouped op = {.out = out, .x = x, .w = w, .plan = plan, .is_gathered = is_gathered};
+    grouped op = {
+        .projections = projections, .count = count, .x = x, .plan = plan, .is_gathered = is_gathered};
     GLOT_ASSERT(x->dtype == GLOT_F32);
-    run(be, &(gemm){.n_groups = plan->n_experts, .group = expert_forward, .op = &op});
+    run(be, &(gemm){.n_groups = plan->n_experts * count, .group = expert_forward, .op = &op});
 }
 
 void GLOT_KERNEL(grouped_linear_backward_input)(glot_backend *be, const glot_tensor *dx,

@@ -1,16 +1,22 @@
 /* products.c: the matrix products, dense and grouped by expert; every sum in panels of 256 (ref_dot). */
 #include "tensor/ref/ref.h"
 
-void REF_NAME(linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x, const glot_tensor *w,
-                      const glot_tensor *bias)
+static void linear(glot_backend *be, const glot_projection *p, const glot_tensor *x)
 {
+    const glot_tensor *w = p->w[0];
     int64_t n = w->shape[0], k = w->shape[1], T = k ? glot_tensor_elements(x) / k : 0;
-    GLOT_ASSERT(glot_tensor_elements(x) == T * k && glot_tensor_elements(out) == T * n);
+    GLOT_ASSERT(glot_tensor_elements(x) == T * k && glot_tensor_elements(p->out) == T * n);
     for (int64_t t = 0; t < T; t++)
         for (int64_t j = 0; j < n; j++) {
             real sum = ref_dot(ref_product(be, 0), (ref_line){x, t * k, 1}, (ref_line){w, j * k, 1}, k);
-            reals(out)[t * n + j] = bias ? sum + weight_at(bias, j) : sum;
+            reals(p->out)[t * n + j] = p->bias ? sum + weight_at(p->bias, j) : sum;
         }
+}
+
+void REF_NAME(linears)(glot_backend *be, const glot_projection *projections, int count, const glot_tensor *x)
+{
+    for (int i = 0; i < count; i++)
+        linear(be, &projections[i], x);
 }
 
 void REF_NAME(linear_backward_input)(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
@@ -43,18 +49,27 @@ static int64_t token_of(const glot_dispatch *plan, int64_t row)
     return ints(&plan->row_map)[row] / plan->top_k;
 }
 
-void REF_NAME(grouped_linear)(glot_backend *be, const glot_tensor *out, const glot_tensor *x,
-                              const glot_tensor *const *w, const glot_dispatch *plan, bool is_gathered)
+static void grouped_linear(glot_backend *be, const glot_projection *p, const glot_tensor *x,
+                           const glot_dispatch *plan, bool is_gathered)
 {
     const int32_t *offsets = ints(&plan->expert_offsets);
     for (int e = 0; e < plan->n_experts; e++) {
-        int64_t n = w[e]->shape[0], k = w[e]->shape[1];
+        const glot_tensor *w = p->w[e];
+        int64_t n = w->shape[0], k = w->shape[1];
         for (int64_t r = offsets[e]; r < offsets[e + 1]; r++)
             for (int64_t j = 0; j < n; j++) {
                 int64_t row = is_gathered ? token_of(plan, r) : r;
-                reals(out)[r * n + j] = ref_dot(ref_product(be, 0), (ref_line){x, row * k, 1}, (ref_line){w[e], j * k, 1}, k);
+                reals(p->out)[r * n + j] =
+                    ref_dot(ref_product(be, 0), (ref_line){x, row * k, 1}, (ref_line){w, j * k, 1}, k);
             }
     }
+}
+
+void REF_NAME(grouped_linears)(glot_backend *be, const glot_projection *projections, int count,
+                               const glot_tensor *x, const glot_dispatch *plan, bool is_gathered)
+{
+    for (int i = 0; i < count; i++)
+        grouped_linear(be, &projections[i], x, plan, is_gathered);
 }
 
 void REF_NAME(grouped_linear_backward_input)(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,

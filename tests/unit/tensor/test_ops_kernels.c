@@ -126,10 +126,10 @@ static void set_products(glot_dtype products)
         check_op("bf16 " #name, glot_op_cases[GLOT_OP_CASE_##name].run);                                     \
         set_products(GLOT_F32);                                                                              \
     }
-BF16_TEST(linear)
+BF16_TEST(linears)
 BF16_TEST(linear_backward_input)
 BF16_TEST(linear_backward_weight)
-BF16_TEST(grouped_linear)
+BF16_TEST(grouped_linears)
 BF16_TEST(grouped_linear_backward_input)
 BF16_TEST(grouped_linear_backward_weight)
 
@@ -206,10 +206,10 @@ int main(void)
 #define GLOT_OP(name, parameters, arguments) cmocka_unit_test(test_##name),
 #include "tensor/ops.inc"
 #undef GLOT_OP
-        cmocka_unit_test(test_bf16_linear),
+        cmocka_unit_test(test_bf16_linears),
         cmocka_unit_test(test_bf16_linear_backward_input),
         cmocka_unit_test(test_bf16_linear_backward_weight),
-        cmocka_unit_test(test_bf16_grouped_linear),
+        cmocka_unit_test(test_bf16_grouped_linears),
         cmocka_unit_test(test_bf16_grouped_linear_backward_input),
         cmocka_unit_test(test_bf16_grouped_linear_backward_weight),
         cmocka_unit_test(test_bf16_tiny),
