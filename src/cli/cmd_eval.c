@@ -143,6 +143,48 @@ typedef struct wanted {
     size_t n_text, n_tasks, n_translate; /* words */
 } wanted;
 
+/* What an option is about: of no use, and so refused, where none of these is asked for. */
+static const struct {
+    const char *option, *modes[2];
+} modes_of[] = {
+    {"length", {"text"}},
+    {"max-tokens", {"text"}},
+    {"text-key", {"text"}},
+    {"skip-bad-lines", {"text"}},
+    {"token-by-token", {"text"}},
+    {"template", {"tasks"}},
+    {"examples", {"tasks"}},
+    {"limit", {"tasks", "translate"}},
+    {"shots", {"tasks", "translate"}},
+    {"samples", {"tasks", "translate"}},
+    {"beams", {"translate"}},
+    {"max-new-tokens", {"translate"}},
+};
+
+static glot_status check_modes(const glot_args *args, glot_error *err)
+{
+    for (size_t i = 0; i < sizeof modes_of / sizeof *modes_of; i++) {
+        const char *first = modes_of[i].modes[0], *second = modes_of[i].modes[1];
+        if (!glot_args_given(args, modes_of[i].option) || glot_args_given(args, first) ||
+            (second && glot_args_given(args, second)))
+            continue;
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--%s goes with --%s%s%s", modes_of[i].option, first,
+                         second ? " or --" : "", second ? second : "");
+    }
+    return GLOT_OK;
+}
+
+/* A place that cannot be written is known before anything is scored; what is there stays as it is. */
+static glot_status check_samples_place(const glot_args *args, glot_error *err)
+{
+    const char *path = glot_args_string(args, "samples");
+    glot_writer *w = NULL;
+    if (path)
+        GLOT_TRY(glot_writer_open(&w, path, err));
+    glot_writer_abandon(w);
+    return GLOT_OK;
+}
+
 /* With one opening of the model. */
 static glot_status eval_model(const glot_cli *cli, const wanted *w, glot_error *err)
 {
@@ -150,6 +192,8 @@ static glot_status eval_model(const glot_cli *cli, const wanted *w, glot_error *
     cli_tasks tasks_read = {0};
     json_t *scores = json_object(), *text = json_object(), *tasks = json_object(), *translation = json_object();
     glot_status status = w->n_tasks ? cli_tasks_read(&tasks_read, cli, err) : GLOT_OK;
+    if (status == GLOT_OK)
+        status = check_samples_place(cli->args, err);
     if (status == GLOT_OK)
         status = cli_model_open(&m, cli, true, err);
     if (status == GLOT_OK && w->n_text)
@@ -184,12 +228,14 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     w.text = glot_args_words(cli->args, "text", &w.n_text);
     (void)glot_args_words(cli->args, "tasks", &w.n_tasks);
     (void)glot_args_words(cli->args, "translate", &w.n_translate);
+    GLOT_TRY(check_modes(cli->args, err));
     if (is_scoring_alone && (model || w.n_text + w.n_tasks + w.n_translate))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL, --text, --tasks and --translate");
     if (is_scoring_alone)
         return cli_eval_translation(cli, err);
-    if (is_asking && (model || w.n_text + w.n_translate || !w.n_tasks))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--prompts goes with --tasks, without MODEL, --text and --translate");
+    if (is_asking && (model || w.n_text + w.n_translate || !w.n_tasks || glot_args_given(cli->args, "samples")))
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "--prompts goes with --tasks, without MODEL, --text, --translate and --samples");
     if (is_asking)
         return cli_eval_prompts(cli, err);
     if (w.n_tasks && w.n_translate)

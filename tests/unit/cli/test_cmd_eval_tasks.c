@@ -107,6 +107,54 @@ static void test_refusals(void **state)
     expect_failure(run_glot(state, "eval", TASKS, "--text", first, word), 3, sentence);
 }
 
+/* An option of something that is not asked for. */
+static void test_useless_options(void **state)
+{
+    static const char *const given[][3] = {{"--length", "8", "--text"}, {"--max-tokens", "8", "--text"}, {"--text-key", "a", "--text"},
+                                           {"--skip-bad-lines", NULL, "--text"}, {"--token-by-token", NULL, "--text"},
+                                           {"--beams", "4", "--translate"}, {"--max-new-tokens", "8", "--translate"}};
+    static const char *const of_items[][3] = {{"--template", "boolq", "--tasks"}, {"--examples", "x", "--tasks"},
+                                              {"--limit", "1", "--tasks or --translate"}, {"--shots", "1", "--tasks or --translate"},
+                                              {"--samples", "x", "--tasks or --translate"}};
+    char sentence[200], text[600];
+    const char *items = put(state, "items.jsonl", ITEMS);
+    snprintf(text, sizeof text, "en=%s", put(state, "a.txt", "some text\n"));
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        snprintf(sentence, sizeof sentence, "%s goes with %s", given[i][0], given[i][2]);
+        expect_failure(run_glot(state, "eval", TASKS, "--tasks", items, given[i][0], given[i][1]), 2, sentence);
+    }
+    for (size_t i = 0; i < sizeof of_items / sizeof *of_items; i++) {
+        snprintf(sentence, sizeof sentence, "%s goes with %s", of_items[i][0], of_items[i][2]);
+        expect_failure(run_glot(state, "eval", TASKS, "--text", text, of_items[i][0], of_items[i][1]), 2, sentence);
+    }
+    expect_failure(run_glot(state, "eval", "--hypotheses", items, "--references", items, "--limit", "1"), 2,
+                   "--limit goes with --tasks or --translate");
+}
+
+/* Before anything is scored; and to see it leaves no file behind, nor changes the one that is there. */
+static void test_place_of_samples(void **state)
+{
+    char *kept = NULL, **names = NULL, sentence[1200];
+    size_t size, n_before, n_after;
+    const char *items = put(state, "items.jsonl", ITEMS), *nowhere = in_folder(state, "no/samples"),
+               *there = put(state, "samples", "as it was\n"), *no_model = in_folder(state, "no-model");
+    snprintf(sentence, sizeof sentence, "cannot create '%s': its folder does not exist", nowhere);
+    expect_failure(run_glot(state, "eval", TASKS, "--tasks", items, "--samples", nowhere), 1, sentence);
+    assert_int_equal(glot_dir_list(&names, &n_before, *state, NULL), GLOT_OK);
+    glot_dir_list_free(names, n_before);
+    for (int i = 0; i < 2; i++) {
+        glot_run run = run_glot(state, "eval", no_model, "--tasks", items, "--samples", i ? there : in_folder(state, "new"));
+        assert_int_not_equal(run.exit_code, 0);
+        run_release(&run);
+    }
+    assert_int_equal(glot_dir_list(&names, &n_after, *state, NULL), GLOT_OK);
+    glot_dir_list_free(names, n_after);
+    assert_int_equal(n_after, n_before);
+    assert_int_equal(glot_file_read(&kept, &size, there, 100, NULL), GLOT_OK);
+    assert_string_equal(kept, "as it was\n");
+    glot_free(kept);
+}
+
 /* A choice that does not fit is named with its file and item. */
 static void test_too_long(void **state)
 {
@@ -144,15 +192,15 @@ static void test_prompts(void **state)
         "0}\n");
     run_release(&run);
     expect_failure(run_glot(state, "eval", TASKS, "--tasks", task, "--prompts"), 2,
-                   "--prompts goes with --tasks, without MODEL, --text and --translate");
+                   "--prompts goes with --tasks, without MODEL, --text, --translate and --samples");
     expect_failure(run_glot(state, "eval", "--prompts"), 2,
-                   "--prompts goes with --tasks, without MODEL, --text and --translate");
+                   "--prompts goes with --tasks, without MODEL, --text, --translate and --samples");
     expect_failure(run_glot(state, "eval", "--tasks", task, "--prompts", "--shots", "1"), 2,
                    "--shots N and --examples FILE go together");
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {IN_FOLDER(test_scores), IN_FOLDER(test_other_line_ends), IN_FOLDER(test_refusals), IN_FOLDER(test_too_long), IN_FOLDER(test_prompts)};
+    const struct CMUnitTest tests[] = {IN_FOLDER(test_scores), IN_FOLDER(test_other_line_ends), IN_FOLDER(test_refusals), IN_FOLDER(test_useless_options), IN_FOLDER(test_place_of_samples), IN_FOLDER(test_too_long), IN_FOLDER(test_prompts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
