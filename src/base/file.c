@@ -123,10 +123,12 @@ glot_status glot_map_open(glot_map *map, const char *path, glot_error *err)
         status = GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s' is no regular file and cannot be mapped", path);
     } else if (info.st_size > 0) {
         void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED)
+        if (data == MAP_FAILED) {
             status = glot_fail_errno(err, errno, "map", path);
-        else
+        } else {
             *map = (glot_map){data, (size_t)info.st_size};
+            madvise(data, map->size, MADV_HUGEPAGE); /* advice: whole large pages are read, and mapped as one */
+        }
     }
     close(fd);
     return status;
