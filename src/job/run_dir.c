@@ -138,18 +138,23 @@ static glot_status check_ours(const char *root, const char *path, bool is_dir, v
                      root, path, root);
 }
 
-static glot_status remove_path(const char *root, const char *path, bool is_dir, void *user, glot_error *err)
+static glot_status remove_one(const char *root, const char *path, bool is_dir, glot_error *err)
 {
-    (void)user;
     char *full = glot_path_join(root, path);
     glot_status status = GLOT_OK;
     if (!full)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
-    /* state.json is the last to go: as long as it is there the directory is known as a run. */
-    if (strcmp(path, "state.json") != 0 && (is_dir ? rmdir(full) : unlink(full)) != 0)
+    if ((is_dir ? rmdir(full) : unlink(full)) != 0)
         status = glot_fail_errno(err, errno, "remove", full);
     glot_free(full);
     return status;
+}
+
+/* All but state.json: as long as it is there the directory is known as a run. */
+static glot_status remove_path(const char *root, const char *path, bool is_dir, void *user, glot_error *err)
+{
+    (void)user;
+    return strcmp(path, "state.json") == 0 ? GLOT_OK : remove_one(root, path, is_dir, err);
 }
 
 static glot_status remove_leftover(const char *root, const char *path, bool is_dir, void *user,
@@ -166,18 +171,35 @@ static glot_status remove_leftover(const char *root, const char *path, bool is_d
     return status;
 }
 
+/* *fd: the folder, held until it is closed. */
+static glot_status lock(int *fd, const char *path, glot_error *err)
+{
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0)
+        return glot_fail_errno(err, errno, "open the folder", path);
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+        return GLOT_OK;
+    if (errno == EWOULDBLOCK)
+        return GLOT_FAIL(err, GLOT_EXISTS, "another process is working in '%s'", path);
+    return glot_fail_errno(err, errno, "lock the folder", path);
+}
+
 glot_status glot_run_dir_clear(const char *path, glot_error *err)
 {
     glot_run_kind kind;
+    int fd = -1;
     GLOT_TRY(glot_run_dir_look(&kind, path, NULL, err));
     if (kind == GLOT_RUN_NONE)
         return GLOT_OK;
-    GLOT_TRY(walk(path, "", check_ours, NULL, err));
-    GLOT_TRY(walk(path, "", remove_path, NULL, err));
-    char *state = glot_path_join(path, "state.json");
-    glot_status status =
-        state && unlink(state) == 0 ? GLOT_OK : glot_fail_errno(err, errno, "remove", state ? state : path);
-    glot_free(state);
+    glot_status status = lock(&fd, path, err);
+    if (status == GLOT_OK)
+        status = walk(path, "", check_ours, NULL, err);
+    if (status == GLOT_OK)
+        status = walk(path, "", remove_path, NULL, err);
+    if (status == GLOT_OK)
+        status = remove_one(path, "state.json", false, err);
+    if (fd >= 0)
+        close(fd);
     return status;
 }
 
@@ -361,18 +383,6 @@ glot_status glot_run_dir_set_undone(glot_run_dir *d, const char *const *steps, s
 
 /* ---- opening ---- */
 
-static glot_status lock(glot_run_dir *d, glot_error *err)
-{
-    d->lock = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d->lock < 0)
-        return glot_fail_errno(err, errno, "open the folder", d->path);
-    if (flock(d->lock, LOCK_EX | LOCK_NB) == 0)
-        return GLOT_OK;
-    if (errno == EWOULDBLOCK)
-        return GLOT_FAIL(err, GLOT_EXISTS, "another process is working in '%s'", d->path);
-    return glot_fail_errno(err, errno, "lock the folder", d->path);
-}
-
 static glot_status begin_state(glot_run_dir *d, const char *job, glot_error *err)
 {
     d->state = json_pack("{s:s, s:i, s:s, s:s, s:[], s:i}", "format", FORMAT, "version", VERSION, "glot",
@@ -402,7 +412,7 @@ glot_status glot_run_dir_open(glot_run_dir **out, const char *path, const char *
     GLOT_TRY(glot_dir_make(path, err));
     GLOT_TRY(glot_new(&d, 1, sizeof *d, "the run directory", err));
     *d = (glot_run_dir){.lock = -1, .metrics = -1, .events = -1, .path = glot_strdup(path)};
-    glot_status status = d->path ? lock(d, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_status status = d->path ? lock(&d->lock, path, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     if (status == GLOT_OK)
         status = open_locked(d, job, err);
     if (status == GLOT_OK)

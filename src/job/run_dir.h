@@ -40,7 +40,8 @@ glot_status glot_run_dir_look(glot_run_kind *kind, const char *path, const char 
 glot_status glot_run_dir_open(glot_run_dir **out, const char *path, const char *job, glot_error *err);
 void glot_run_dir_close(glot_run_dir *d); /* NULL is allowed */
 /* Deletes a run: only files that glot writes; if there is any other file in it nothing is deleted and
- * GLOT_EXISTS names it. The directory itself stays. Nothing there: GLOT_OK. */
+ * GLOT_EXISTS names it, as it does a run that another process works on. The directory itself stays. Nothing
+ * there: GLOT_OK. */
 glot_status glot_run_dir_clear(const char *path, glot_error *err);
 
 /* "DIR/NAME"; the caller frees. NULL where memory ends. */

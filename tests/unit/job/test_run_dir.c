@@ -149,8 +149,14 @@ static void test_one_at_a_time(void **state)
 {
     (void)state;
     glot_run_dir *d = open_run();
+    glot_error err = {0};
     expect_refused("another process is working in");
+    put("recipe.yaml", "x");
+    assert_int_equal(glot_run_dir_clear(run, &err), GLOT_EXISTS);
+    assert_non_null(strstr(err.message, "another process is working in"));
+    assert_true(is_there("recipe.yaml") && is_there("state.json"));
     glot_run_dir_close(d);
+    OK(glot_run_dir_clear(run, &err));
     glot_run_dir_close(open_run());
 }
 
