@@ -185,20 +185,21 @@ static glot_status go_on(stage *s, glot_error *err)
     return status;
 }
 
-/* A finished stage: only its weights. *is_whole is false, and the damage told, where the checkpoint is gone
- * or damaged. */
+/* A finished stage: only its weights. *is_whole is false, and said, where the checkpoint is gone or damaged. */
 static glot_status restore(stage *s, bool *is_whole, glot_error *err)
 {
-    glot_error damage = {0};
-    char *path = glot_run_dir_checkpoint(s->job->dir, s->first_step + s->trainer->settings.steps);
-    if (!path)
-        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
-    *is_whole = glot_checkpoint_verify(path, NULL, &damage) == GLOT_OK;
-    glot_status status = GLOT_OK;
-    if (*is_whole)
-        status = glot_checkpoint_load(path, s->trainer, s->frozen, err);
-    else
-        glot_warn("the weights of the finished stage have to be made again: %s", damage.message);
+    int64_t last = s->first_step + s->trainer->settings.steps, step;
+    json_t *state;
+    GLOT_TRY(glot_run_dir_newest(s->job->dir, last, last, &step, &state, err));
+    json_decref(state);
+    *is_whole = step == last;
+    if (!*is_whole) {
+        glot_warn("the weights of the finished stage have to be made again: its last checkpoint is gone");
+        return GLOT_OK;
+    }
+    char *path = glot_run_dir_checkpoint(s->job->dir, last);
+    glot_status status = path ? glot_checkpoint_load(path, s->trainer, s->frozen, err)
+                              : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     glot_free(path);
     return status;
 }

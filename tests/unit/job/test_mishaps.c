@@ -52,6 +52,24 @@ static void test_lost_checkpoints(void **state)
     }
 }
 
+/* A checkpoint that cannot be read now is no damage: nothing of the run is given up, and it goes on once it can be read. */
+static void test_unreadable_checkpoint(void **state)
+{
+    (void)state;
+    char file[256], kept[256];
+    snprintf(file, sizeof file, "%s", in_root("u/checkpoints/000008/trained.safetensors"));
+    snprintf(kept, sizeof kept, "%s", in_root("kept"));
+    expect_status(&(run_options){.output = "u", .cancel_phase = 2, .cancel_step = 3}, GLOT_CANCELLED);
+    assert_int_equal(rename(file, kept), 0);
+    assert_int_equal(symlink("trained.safetensors", file), 0); /* to itself */
+    expect_status(&(run_options){.output = "u"}, GLOT_IO);
+    assert_int_equal(rename(kept, file), 0);
+    expect_status(&(run_options){.output = "u"}, GLOT_OK);
+    expect_log("going on after step 3 of 5");
+    expect_same_run("u");
+    forget("u");
+}
+
 /* The last step of a stage is in a checkpoint though none was due, and the stage after it begins with its weights. */
 static void test_last_step(void **state)
 {
@@ -71,6 +89,7 @@ int main(void)
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_frozen_weights_change),
         cmocka_unit_test(test_lost_checkpoints),
+        cmocka_unit_test(test_unreadable_checkpoint),
         cmocka_unit_test(test_last_step),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
