@@ -1,32 +1,11 @@
 /* cost.c: sums over the parameter table of a configuration. */
 #include "expand/cost.h"
 #include "base/memory.h"
-#include "model/params.h"
 
 static bool is_new(const glot_model_config *c, const glot_param_id *id)
 {
     return id->role == GLOT_ROLE_ROUTER || id->role == GLOT_ROLE_LANGUAGE_GATE ||
            (id->expert > 0 && c->n_experts[id->layer] > 1);
-}
-
-/* The rules of glot_set_trainable. */
-static bool is_trained(const glot_model_config *c, const glot_param_id *id, glot_trainable what)
-{
-    bool is_router = id->role == GLOT_ROLE_ROUTER, is_expert = id->expert >= 0 && c->n_experts[id->layer] > 1;
-    switch (what) {
-    case GLOT_TRAIN_NEW_EXPERTS:
-        return is_router ||
-               (is_expert && id->expert > 0 && c->expert_group[id->layer][id->expert] == c->n_groups - 1);
-    case GLOT_TRAIN_ALL_EXPERTS:
-        return is_router || is_expert;
-    case GLOT_TRAIN_ROUTERS:
-        return is_router || id->role == GLOT_ROLE_LANGUAGE_GATE;
-    case GLOT_TRAIN_LORA:
-        return false;
-    case GLOT_TRAIN_ALL:
-        break;
-    }
-    return id->role != GLOT_ROLE_LANGUAGE_GATE && id->role != GLOT_ROLE_EXACT_EVIDENCE;
 }
 
 static int64_t elements_of(const glot_model_config *c, const glot_param_id *id)
@@ -61,7 +40,7 @@ static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids
 {
     int64_t lowest = what == GLOT_TRAIN_ALL || what == GLOT_TRAIN_LORA ? -1 : c->n_layers;
     for (size_t i = 0; i < n; i++)
-        if (ids[i].layer >= 0 && ids[i].layer < lowest && is_trained(c, &ids[i], what))
+        if (ids[i].layer >= 0 && ids[i].layer < lowest && glot_trains(c, ids[i], what))
             lowest = ids[i].layer;
     return lowest;
 }
@@ -78,7 +57,7 @@ static bool has_input_gradient(const glot_param_id *id, glot_trainable what, int
 static double matrix_flops(const glot_model_config *c, const glot_param_id *id, glot_trainable what,
                            int64_t lowest)
 {
-    double products = 1.0 + has_input_gradient(id, what, lowest) + is_trained(c, id, what);
+    double products = 1.0 + has_input_gradient(id, what, lowest) + glot_trains(c, *id, what);
     return 2.0 * products * uses_of(c, id) * (double)elements_of(c, id);
 }
 
@@ -119,7 +98,7 @@ glot_status glot_cost_of(glot_cost *out, const glot_model_config *c, glot_traina
         uint64_t elements = (uint64_t)elements_of(c, &ids[i]);
         out->n_parameters += elements;
         out->n_new += is_new(c, &ids[i]) ? elements : 0;
-        out->n_trained += is_trained(c, &ids[i], what) ? elements : 0;
+        out->n_trained += glot_trains(c, ids[i], what) ? elements : 0;
         if (is_product(&ids[i]))
             add_matrix(out, c, &ids[i], what, lowest);
     }

@@ -2,7 +2,7 @@
 #ifndef GLOT_EXPAND_TRAINABLE_H
 #define GLOT_EXPAND_TRAINABLE_H
 
-#include "model/model.h"
+#include "model/params.h"
 
 typedef enum glot_trainable {
     GLOT_TRAIN_NEW_EXPERTS, /* stage 1 (METHOD 2): the experts of the newest language group, and every router
@@ -14,8 +14,8 @@ typedef enum glot_trainable {
     GLOT_TRAIN_ROUTERS,     /* stage 2, review (METHOD 3): routers and language gates */
 } glot_trainable;
 
-/* "new_experts", "all_experts", "all" as a recipe writes them; false for another name. */
-bool glot_trainable_from_name(glot_trainable *out, const char *name);
+/* Whether the parameter trains in a model of this configuration. */
+bool glot_trains(const glot_model_config *c, glot_param_id id, glot_trainable what);
 
 /* Sets is_trainable of every parameter; gradients follow with glot_model_allocate_grads. GLOT_BAD_ARGUMENT
  * where nothing would train. */

@@ -20,8 +20,7 @@ void glot_curve_release(glot_curve *c)
 
 static bool has_phase(const json_t *line, const char *phase)
 {
-    const char *found = json_string_value(json_object_get(line, "phase"));
-    return found && strcmp(found, phase) == 0;
+    return strcmp(glot_json_text(line, "phase"), phase) == 0;
 }
 
 static void add_point(glot_curve *c, const json_t *line, const json_t *value)

@@ -1,19 +1,14 @@
 /* language_groups.c: names are compared and nothing else: that two languages are alike is not guessed. */
 #include "job/language_groups.h"
+#include "base/str.h"
 
 #include <stdio.h>
-#include <string.h>
 
 int glot_language_group_of(const glot_model_config *c, const char *language)
 {
-    size_t length = strlen(language);
     for (int g = 0; g < c->n_groups; g++)
-        for (const char *name = c->group_languages[g]; *name;) {
-            size_t n = strcspn(name, ",");
-            if (n == length && memcmp(name, language, n) == 0)
-                return g;
-            name += n + (name[n] == ',');
-        }
+        if (glot_list_has(c->group_languages[g], language))
+            return g;
     return -1;
 }
 

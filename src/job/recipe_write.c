@@ -67,44 +67,6 @@ static char *value_text(const void *value, const glot_recipe_key *k)
     return copy;
 }
 
-/* Adds "train.lr": value; numbers and truth values as such, all else as text. */
-static bool add_json(json_t *object, const char *prefix, const char *language, const void *value,
-                     const glot_recipe_key *k)
-{
-    glot_str name = {0};
-    glot_str_printf(&name, "%s%s%s%s%s", prefix, *prefix ? "." : "", language ? language : "",
-                    language ? "." : "", k->name);
-    char *text = value_text(value, k);
-    bool is_good = text && !name.failed;
-    if (is_good && *text) {
-        json_t *parsed = json_loads(text, JSON_DECODE_ANY, NULL);
-        is_good = json_object_set_new(object, name.data, parsed ? parsed : json_string(text)) == 0;
-    }
-    glot_free(text);
-    glot_str_release(&name);
-    return is_good;
-}
-
-glot_status glot_recipe_to_json(const glot_recipe *r, json_t **out, glot_error *err)
-{
-    json_t *object = json_object();
-    bool is_good = object != NULL;
-    for (const glot_recipe_key *k = glot_recipe_keys; k->name && is_good; k++) {
-        const char *section = glot_recipe_section_name(k->section);
-        if (k->section != GLOT_SECTION_LANGUAGE)
-            is_good = add_json(object, section, NULL, (const char *)r + k->offset, k);
-        for (size_t i = 0; i < r->n_languages && k->section == GLOT_SECTION_LANGUAGE && is_good; i++)
-            is_good = add_json(object, section, r->languages[i].name,
-                               (const char *)&r->languages[i] + k->offset, k);
-    }
-    if (!is_good) {
-        json_decref(object);
-        return GLOT_FAIL(err, GLOT_NOMEM, "no memory for the recipe");
-    }
-    *out = object;
-    return GLOT_OK;
-}
-
 /* ---- going on with a changed recipe ---- */
 
 static glot_status refuse_change(const glot_recipe *now, const char *section, const char *language,

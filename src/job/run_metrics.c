@@ -87,8 +87,7 @@ static void collect(scalars *s, const json_t *line, const char *phase)
 
 static bool is_evaluation(const json_t *line)
 {
-    const char *phase = json_string_value(json_object_get(line, "phase"));
-    return phase && strcmp(phase, "eval") == 0;
+    return strcmp(glot_json_text(line, "phase"), "eval") == 0;
 }
 
 /* Appends the event of one line; n_steps: steps of training before it, in both stages. A step's event has its
@@ -336,9 +335,8 @@ static size_t find_evaluation(const json_t *lines, const char *stage)
 {
     size_t i = 0;
     for (; i < json_array_size(lines); i++) {
-        const char *phase = json_string_value(json_object_get(json_array_get(lines, i), "phase"));
-        const char *name = json_string_value(json_object_get(json_array_get(lines, i), "stage"));
-        if (phase && name && strcmp(phase, "eval") == 0 && strcmp(name, stage) == 0)
+        const json_t *line = json_array_get(lines, i);
+        if (is_evaluation(line) && strcmp(glot_json_text(line, "stage"), stage) == 0)
             break;
     }
     return i;

@@ -1,11 +1,12 @@
 /* tfevents.h
  *
- * TensorBoard's event file: a TFRecord file of Event messages, each with scalars. Written as bytes, two
- * messages deep, without a protobuf library:
+ * TensorBoard's event file: a TFRecord file (little-endian) of Event messages, each with scalars. Written as
+ * bytes, two messages deep, without a protobuf library:
  *
- *     record   uint64 length, uint32 masked CRC-32C of the length, bytes, uint32 masked CRC-32C of the bytes
- * (little-endian) Event    1: double wall_time   2: int64 step   3: string file_version   5: Summary Summary
- * 1: repeated Value     Value  1: string tag   2: float simple_value
+ *     record    uint64 length, uint32 masked CRC-32C of it, bytes, uint32 masked CRC-32C of them
+ *     Event     1: double wall_time   2: int64 step   3: string file_version   5: Summary
+ *     Summary   1: repeated Value
+ *     Value     1: string tag   2: float simple_value
  */
 #ifndef GLOT_JOB_TFEVENTS_H
 #define GLOT_JOB_TFEVENTS_H

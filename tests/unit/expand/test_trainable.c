@@ -95,22 +95,9 @@ static void test_dense(void **state)
     glot_model_close(m);
 }
 
-static void test_names(void **state)
-{
-    glot_trainable what = GLOT_TRAIN_ROUTERS;
-    (void)state;
-    assert_true(glot_trainable_from_name(&what, "new_experts"));
-    assert_int_equal(what, GLOT_TRAIN_NEW_EXPERTS);
-    assert_true(glot_trainable_from_name(&what, "all_experts"));
-    assert_int_equal(what, GLOT_TRAIN_ALL_EXPERTS);
-    assert_true(glot_trainable_from_name(&what, "all"));
-    assert_int_equal(what, GLOT_TRAIN_ALL);
-    assert_false(glot_trainable_from_name(&what, "routers"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_modes), cmocka_unit_test(test_grown),
-                                       cmocka_unit_test(test_dense), cmocka_unit_test(test_names)};
+                                       cmocka_unit_test(test_dense)};
     return cmocka_run_group_tests(tests, open_backend, close_backend);
 }

@@ -115,13 +115,16 @@ static glot_train_settings settings_of(const json_t *c)
 
 static glot_trainable trainable_of(const json_t *c)
 {
-    glot_trainable what = GLOT_TRAIN_ROUTERS;
-    const char *name = json_string_value(json_object_get(c, "trainable"));
-    if (strcmp(name, "lora") == 0)
-        return GLOT_TRAIN_LORA;
-    if (!glot_trainable_from_name(&what, name))
-        assert_string_equal(name, "routers");
-    return what;
+    static const char *const names[] = {[GLOT_TRAIN_NEW_EXPERTS] = "new_experts",
+                                        [GLOT_TRAIN_ALL_EXPERTS] = "all_experts",
+                                        [GLOT_TRAIN_ALL] = "all",
+                                        [GLOT_TRAIN_LORA] = "lora",
+                                        [GLOT_TRAIN_ROUTERS] = "routers"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (is_text(c, "trainable", names[i]))
+            return (glot_trainable)i;
+    fail_msg("'%s' is not known", json_string_value(json_object_get(c, "trainable")));
+    return GLOT_TRAIN_ALL;
 }
 
 /* ---- comparing ---- */
