@@ -21,6 +21,9 @@
 #include "expand/upcycle.h"
 #include "train/train.h"
 
+/* Of a stage: beyond what any machine will do, and far inside an int64_t. */
+#define GLOT_RECIPE_MOST_TOKENS 1e15
+
 typedef enum glot_key_section {
     GLOT_SECTION_TOP,
     GLOT_SECTION_LANGUAGE,
@@ -183,8 +186,6 @@ void glot_recipe_free(glot_recipe *r); /* NULL is allowed */
 /* The resolved recipe as YAML, every key with its value, paths absolute: reading it again gives the same
  * recipe. */
 glot_status glot_recipe_write(const glot_recipe *r, glot_str *out, glot_error *err);
-/* The same as one JSON object of flat keys ("train.lr": ...), values as in the YAML text; new reference. */
-glot_status glot_recipe_to_json(const glot_recipe *r, json_t **out, glot_error *err);
 
 /* Fails with "'FILE' line N: key 'train.length' SENTENCE" for what only shows once the base is open. */
 glot_status glot_recipe_fail(const glot_recipe *r, glot_status status, glot_key_section section,

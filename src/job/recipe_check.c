@@ -135,6 +135,11 @@ static glot_status check_amount(const glot_recipe_reader *p, glot_phase phase, g
 static glot_status resolve_numbers(const glot_recipe_reader *p, glot_recipe_stage *s, const char *name,
                                    glot_error *err)
 {
+    if ((double)s->steps * (double)(s->batch * s->length) > GLOT_RECIPE_MOST_TOKENS)
+        return glot_recipe_refuse(p, GLOT_BAD_VALUE, KEY(name, "steps"), err,
+                                  "is %" PRId64 ", with %" PRId64
+                                  " tokens in each; expected at most %g tokens in all",
+                                  s->steps, s->batch * s->length, GLOT_RECIPE_MOST_TOKENS);
     if (s->micro_batch < 0)
         s->micro_batch = s->batch;
     if (s->micro_batch > s->batch)

@@ -4,238 +4,57 @@
 
 #define AT(member) offsetof(glot_recipe, member)
 #define OF_LANGUAGE(member) offsetof(glot_recipe_language, member)
-#define MANY                                                                                                 \
-    1e15 /* tokens, steps: beyond what any machine will do, and far inside an int64_t after products with    \
-            sizes below */
 
 /* Both stages have these. `STAGE` is the section, `m` the member of glot_recipe. */
-#define STAGE_KEYS(STAGE, m, tokens_default, tokens_min, lr_default, share_default)                          \
-    {STAGE,                                                                                                  \
-     "tokens",                                                                                               \
-     GLOT_KEY_COUNT,                                                                                         \
-     AT(m.tokens),                                                                                           \
-     tokens_default,                                                                                         \
-     tokens_min,                                                                                             \
-     MANY,                                                                                                   \
-     false,                                                                                                  \
-     NULL,                                                                                                   \
-     GLOT_CHANGE_GROWS,                                                                                      \
-     "input tokens of the stage; steps = ceil(tokens / (batch * length))"},                                  \
-        {STAGE,                                                                                              \
-         "steps",                                                                                            \
-         GLOT_KEY_COUNT,                                                                                     \
-         AT(m.steps),                                                                                        \
-         NULL,                                                                                               \
-         1,                                                                                                  \
-         1e12,                                                                                               \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "optimizer steps, instead of tokens"},                                                              \
-        {STAGE,                                                                                              \
-         "epochs",                                                                                           \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.epochs),                                                                                       \
-         NULL,                                                                                               \
-         0,                                                                                                  \
-         1e6,                                                                                                \
-         true,                                                                                               \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "times through the text, instead of tokens"},                                                       \
-        {STAGE,                                                                                              \
-         "batch",                                                                                            \
-         GLOT_KEY_INT,                                                                                       \
-         AT(m.batch),                                                                                        \
-         "8",                                                                                                \
-         1,                                                                                                  \
-         1 << 20,                                                                                            \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "sequences in one optimizer step"},                                                                 \
-        {STAGE,                                                                                              \
-         "micro_batch",                                                                                      \
-         GLOT_KEY_INT,                                                                                       \
-         AT(m.micro_batch),                                                                                  \
-         NULL,                                                                                               \
-         1,                                                                                                  \
-         1 << 20,                                                                                            \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "sequences at once; less needs less memory (default: all of batch)"},                               \
-        {STAGE,                                                                                              \
-         "length",                                                                                           \
-         GLOT_KEY_INT,                                                                                       \
-         AT(m.length),                                                                                       \
-         "256",                                                                                              \
-         2,                                                                                                  \
-         1 << 24,                                                                                            \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "tokens in a sequence, at most the context of the model"},                                          \
-        {STAGE,                                                                                              \
-         "lr",                                                                                               \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.lr),                                                                                           \
-         lr_default,                                                                                         \
-         0,                                                                                                  \
-         100,                                                                                                \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "learning rate at the start"},                                                                      \
-        {STAGE,                                                                                              \
-         "schedule",                                                                                         \
-         GLOT_KEY_CHOICE,                                                                                    \
-         AT(m.schedule),                                                                                     \
-         "cosine",                                                                                           \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         false,                                                                                              \
-         "cosine|constant|linear",                                                                           \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "how the learning rate falls to min_lr"},                                                           \
-        {STAGE,                                                                                              \
-         "min_lr",                                                                                           \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.min_lr),                                                                                       \
-         "0",                                                                                                \
-         0,                                                                                                  \
-         100,                                                                                                \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "learning rate at the end"},                                                                        \
-        {STAGE,                                                                                              \
-         "warmup_steps",                                                                                     \
-         GLOT_KEY_INT,                                                                                       \
-         AT(m.warmup_steps),                                                                                 \
-         "0",                                                                                                \
-         0,                                                                                                  \
-         1e12,                                                                                               \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "steps in which the learning rate rises from nothing"},                                             \
-        {STAGE,                                                                                              \
-         "betas",                                                                                            \
-         GLOT_KEY_BETAS,                                                                                     \
-         AT(m.betas),                                                                                        \
-         "[0.9, 0.999]",                                                                                     \
-         0,                                                                                                  \
-         1,                                                                                                  \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "AdamW's two decay rates, each below 1"},                                                           \
-        {STAGE, "eps", GLOT_KEY_REAL, AT(m.eps),         "1e-8",           0,                                \
-         1,     true,  NULL,          GLOT_CHANGE_NEVER, "AdamW's epsilon"},                                 \
-        {STAGE,                                                                                              \
-         "weight_decay",                                                                                     \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.weight_decay),                                                                                 \
-         "0",                                                                                                \
-         0,                                                                                                  \
-         100,                                                                                                \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "AdamW's decoupled weight decay"},                                                                  \
-        {STAGE,                                                                                              \
-         "clip",                                                                                             \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.clip),                                                                                         \
-         "1",                                                                                                \
-         0,                                                                                                  \
-         1e9,                                                                                                \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "largest L2 norm of the gradient; 0: no clipping"},                                                 \
-        {STAGE,                                                                                              \
-         "router_lr",                                                                                        \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.router_lr),                                                                                    \
-         NULL,                                                                                               \
-         0,                                                                                                  \
-         100,                                                                                                \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "learning rate of routers and language gates (default: lr)"},                                       \
-        {STAGE,                                                                                              \
-         "old_share",                                                                                        \
-         GLOT_KEY_REAL,                                                                                      \
-         AT(m.old_share),                                                                                    \
-         share_default,                                                                                      \
-         0,                                                                                                  \
-         1,                                                                                                  \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "share of tokens taken from the text of the old languages"},                                        \
-        {STAGE,                                                                                              \
-         "order",                                                                                            \
-         GLOT_KEY_CHOICE,                                                                                    \
-         AT(m.order),                                                                                        \
-         "shuffled",                                                                                         \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         false,                                                                                              \
-         "shuffled|file",                                                                                    \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "file: every document in the order of the files, nothing sampled"},                                 \
-        {STAGE,                                                                                              \
-         "cross_document_attention",                                                                         \
-         GLOT_KEY_BOOL,                                                                                      \
-         AT(m.cross_document_attention),                                                                     \
-         "false",                                                                                            \
-         0,                                                                                                  \
-         0,                                                                                                  \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_NEVER,                                                                                  \
-         "attention across the documents of one sequence"},                                                  \
-        {STAGE,                                                                                              \
-         "checkpoint_every",                                                                                 \
-         GLOT_KEY_EVERY,                                                                                     \
-         AT(m.checkpoint_every),                                                                             \
-         "10min",                                                                                            \
-         0,                                                                                                  \
-         1e12,                                                                                               \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_FREE,                                                                                   \
-         "a number is steps; s, min and h are time; 0: only at the end and when stopped"},                   \
-        {STAGE,                                                                                              \
-         "keep",                                                                                             \
-         GLOT_KEY_INT,                                                                                       \
-         AT(m.keep),                                                                                         \
-         "2",                                                                                                \
-         1,                                                                                                  \
-         1e6,                                                                                                \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_FREE,                                                                                   \
-         "checkpoints that are kept"},                                                                       \
-        {STAGE,                                                                                              \
-         "eval_every",                                                                                       \
-         GLOT_KEY_INT,                                                                                       \
-         AT(m.eval_every),                                                                                   \
-         "0",                                                                                                \
-         0,                                                                                                  \
-         1e12,                                                                                               \
-         false,                                                                                              \
-         NULL,                                                                                               \
-         GLOT_CHANGE_FREE,                                                                                   \
-         "steps between evaluations on the way; 0: none"},                                                   \
-    {                                                                                                        \
-        STAGE, "recompute", GLOT_KEY_BOOL, AT(m.recompute), "false", 0, 0, false, NULL, GLOT_CHANGE_NEVER,   \
-            "keep less of the forward pass and compute it again"                                             \
-    }
+/* clang-format off */
+#define STAGE_KEYS(STAGE, m, tokens_default, tokens_min, lr_default, share_default)                         \
+    {STAGE, "tokens", GLOT_KEY_COUNT, AT(m.tokens), tokens_default, tokens_min, GLOT_RECIPE_MOST_TOKENS,    \
+     false, NULL, GLOT_CHANGE_GROWS,                                                                        \
+     "input tokens of the stage; steps = ceil(tokens / (batch * length))"},                                 \
+    {STAGE, "steps", GLOT_KEY_COUNT, AT(m.steps), NULL, 1, 1e12, false, NULL, GLOT_CHANGE_NEVER,            \
+     "optimizer steps, instead of tokens"},                                                                 \
+    {STAGE, "epochs", GLOT_KEY_REAL, AT(m.epochs), NULL, 0, 1e6, true, NULL, GLOT_CHANGE_NEVER,             \
+     "times through the text, instead of tokens"},                                                          \
+    {STAGE, "batch", GLOT_KEY_INT, AT(m.batch), "8", 1, 1 << 20, false, NULL, GLOT_CHANGE_NEVER,            \
+     "sequences in one optimizer step"},                                                                    \
+    {STAGE, "micro_batch", GLOT_KEY_INT, AT(m.micro_batch), NULL, 1, 1 << 20, false, NULL,                  \
+     GLOT_CHANGE_NEVER, "sequences at once; less needs less memory (default: all of batch)"},               \
+    {STAGE, "length", GLOT_KEY_INT, AT(m.length), "256", 2, 1 << 24, false, NULL, GLOT_CHANGE_NEVER,        \
+     "tokens in a sequence, at most the context of the model"},                                             \
+    {STAGE, "lr", GLOT_KEY_REAL, AT(m.lr), lr_default, 0, 100, false, NULL, GLOT_CHANGE_NEVER,              \
+     "learning rate at the start"},                                                                         \
+    {STAGE, "schedule", GLOT_KEY_CHOICE, AT(m.schedule), "cosine", 0, 0, false,                             \
+     "cosine|constant|linear", GLOT_CHANGE_NEVER, "how the learning rate falls to min_lr"},                 \
+    {STAGE, "min_lr", GLOT_KEY_REAL, AT(m.min_lr), "0", 0, 100, false, NULL, GLOT_CHANGE_NEVER,             \
+     "learning rate at the end"},                                                                           \
+    {STAGE, "warmup_steps", GLOT_KEY_INT, AT(m.warmup_steps), "0", 0, 1e12, false, NULL,                    \
+     GLOT_CHANGE_NEVER, "steps in which the learning rate rises from nothing"},                             \
+    {STAGE, "betas", GLOT_KEY_BETAS, AT(m.betas), "[0.9, 0.999]", 0, 1, false, NULL,                        \
+     GLOT_CHANGE_NEVER, "AdamW's two decay rates, each below 1"},                                           \
+    {STAGE, "eps", GLOT_KEY_REAL, AT(m.eps), "1e-8", 0, 1, true, NULL, GLOT_CHANGE_NEVER,                   \
+     "AdamW's epsilon"},                                                                                    \
+    {STAGE, "weight_decay", GLOT_KEY_REAL, AT(m.weight_decay), "0", 0, 100, false, NULL,                    \
+     GLOT_CHANGE_NEVER, "AdamW's decoupled weight decay"},                                                  \
+    {STAGE, "clip", GLOT_KEY_REAL, AT(m.clip), "1", 0, 1e9, false, NULL, GLOT_CHANGE_NEVER,                 \
+     "largest L2 norm of the gradient; 0: no clipping"},                                                    \
+    {STAGE, "router_lr", GLOT_KEY_REAL, AT(m.router_lr), NULL, 0, 100, false, NULL, GLOT_CHANGE_NEVER,      \
+     "learning rate of routers and language gates (default: lr)"},                                          \
+    {STAGE, "old_share", GLOT_KEY_REAL, AT(m.old_share), share_default, 0, 1, false, NULL,                  \
+     GLOT_CHANGE_NEVER, "share of tokens taken from the text of the old languages"},                        \
+    {STAGE, "order", GLOT_KEY_CHOICE, AT(m.order), "shuffled", 0, 0, false, "shuffled|file",                \
+     GLOT_CHANGE_NEVER, "file: every document in the order of the files, nothing sampled"},                 \
+    {STAGE, "cross_document_attention", GLOT_KEY_BOOL, AT(m.cross_document_attention), "false", 0, 0,       \
+     false, NULL, GLOT_CHANGE_NEVER, "attention across the documents of one sequence"},                     \
+    {STAGE, "checkpoint_every", GLOT_KEY_EVERY, AT(m.checkpoint_every), "10min", 0, 1e12, false, NULL,      \
+     GLOT_CHANGE_FREE,                                                                                      \
+     "a number is steps; s, min and h are time; 0: only at the end and when stopped"},                      \
+    {STAGE, "keep", GLOT_KEY_INT, AT(m.keep), "2", 1, 1e6, false, NULL, GLOT_CHANGE_FREE,                   \
+     "checkpoints that are kept"},                                                                          \
+    {STAGE, "eval_every", GLOT_KEY_INT, AT(m.eval_every), "0", 0, 1e12, false, NULL, GLOT_CHANGE_FREE,      \
+     "steps between evaluations on the way; 0: none"},                                                      \
+    {STAGE, "recompute", GLOT_KEY_BOOL, AT(m.recompute), "false", 0, 0, false, NULL,                        \
+     GLOT_CHANGE_NEVER, "keep less of the forward pass and compute it again"}
+/* clang-format on */
 
 const glot_recipe_key glot_recipe_keys[] = {
     {GLOT_SECTION_TOP, "base", GLOT_KEY_PATH, AT(base), NULL, 0, 0, false, NULL, GLOT_CHANGE_NEVER,
@@ -321,8 +140,8 @@ const glot_recipe_key glot_recipe_keys[] = {
 
     {GLOT_SECTION_EVAL, "bits_per_byte", GLOT_KEY_BOOL, AT(eval.bits_per_byte), "true", 0, 0, false, NULL,
      GLOT_CHANGE_FREE, "score the valid text before, between and after"},
-    {GLOT_SECTION_EVAL, "max_tokens", GLOT_KEY_COUNT, AT(eval.max_tokens), "4096", 0, MANY, false, NULL,
-     GLOT_CHANGE_FREE,
+    {GLOT_SECTION_EVAL, "max_tokens", GLOT_KEY_COUNT, AT(eval.max_tokens), "4096", 0, GLOT_RECIPE_MOST_TOKENS,
+     false, NULL, GLOT_CHANGE_FREE,
      "for each language: whole documents from the start of the file until so many tokens are reached; 0: "
      "all"},
     {GLOT_SECTION_EVAL, "tasks", GLOT_KEY_TASKS, AT(eval.tasks), NULL, 0, 0, false, NULL, GLOT_CHANGE_FREE,

@@ -232,6 +232,8 @@ static void test_sentences(void **state)
         {HEAD LANGS "train: {tokens: 5, checkpoint_every: infs}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 6: key 'train.checkpoint_every' is 'infs', expected a number of steps or a time as "
          "90s, 10min or 2h"},
+        {HEAD LANGS "train: {steps: 1e12, batch: 1048576}\n", GLOT_BAD_VALUE,
+         "'r.yaml' line 6: key 'train.steps' is 1000000000000, with 268435456 tokens in each; expected at most 1e+15 tokens in all"},
         {HEAD LANGS "train: {tokens: 5, micro_batch: 9}\n", GLOT_BAD_VALUE,
          "'r.yaml' line 6: key 'train.micro_batch' is 9, more than the batch of 8"},
         {HEAD LANGS "train: {tokens: 5, min_lr: 1}\n", GLOT_BAD_VALUE,
