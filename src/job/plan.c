@@ -211,15 +211,22 @@ static uint64_t bytes_below(const char *path)
     return total;
 }
 
+/* Checkpoints that stay at most: no more than are written. */
+static uint64_t n_kept(const glot_recipe_stage *s, int64_t steps)
+{
+    int64_t every = s->checkpoint_every.steps, n_written = (every > 0 ? steps / every : steps) + 1;
+    return (uint64_t)(n_written < s->keep ? n_written : s->keep);
+}
+
 static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
 {
     size_t real = glot_dtype_block_bytes(model->be->real);
-    uint64_t review_bytes = 3 * p->review.n_trained * real;
+    uint64_t review_bytes = 3 * p->review.n_trained * real, n_train = n_kept(&r->train, p->train.steps);
     p->checkpoint_bytes = 3 * p->train.n_trained * real;
     /* the one being written stands beside those kept; the review's come beside stage 1's last */
-    uint64_t train_disk = p->checkpoint_bytes * (uint64_t)(r->train.keep + 1);
-    uint64_t later_disk = p->checkpoint_bytes * (uint64_t)r->train.keep +
-                          review_bytes * (uint64_t)(r->review.keep + 1) + p->model_bytes;
+    uint64_t train_disk = p->checkpoint_bytes * (n_train + 1);
+    uint64_t later_disk = p->checkpoint_bytes * n_train +
+                          review_bytes * (n_kept(&r->review, p->review.steps) + 1) + p->model_bytes;
     p->disk_bytes = train_disk > later_disk ? train_disk : later_disk;
     p->disk_there_bytes = bytes_below(r->output);
     return glot_disk_free(&p->disk_free_bytes, r->output, err);

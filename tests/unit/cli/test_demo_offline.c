@@ -57,6 +57,20 @@ static void test_plan_adds_up(void **state)
     json_decref(plan);
 }
 
+/* A stage cannot keep more checkpoints than it writes: 300 steps, one each 100 and the last. */
+static void test_plan_of_kept_checkpoints(void **state)
+{
+    static const char *const keeps[] = {"train.keep=4", "train.keep=1000000"};
+    json_int_t bytes[2];
+    for (size_t i = 0; i < 2; i++) {
+        json_t *plan = json_of(run_glot(state, "plan", GLOT_SOURCE_DIR "/examples/demo-offline.yaml", "--json", "--set", keeps[i], "--set",
+                                        "train.steps=300", "--set", "train.checkpoint_every=100"));
+        bytes[i] = int_at(plan, "disk_bytes");
+        json_decref(plan);
+    }
+    assert_int_equal(bytes[0], bytes[1]);
+}
+
 static void test_demo_runs(void **state)
 {
     char output[600];
@@ -80,6 +94,7 @@ static void test_demo_runs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_base_hash), IN_FOLDER(test_plan_adds_up), IN_FOLDER(test_demo_runs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_base_hash), IN_FOLDER(test_plan_adds_up), IN_FOLDER(test_plan_of_kept_checkpoints),
+                                       IN_FOLDER(test_demo_runs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
