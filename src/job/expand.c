@@ -6,8 +6,8 @@
  * similarity between the languages in each layer, where experts or gates follow it (METHOD 4, 5)
  * upcycle   new experts and routers (METHOD 1), made again from the seed on every start
  * train     stage 1 (METHOD 2); adapters go into the weights; then scores
- * review    language gates (METHOD 6), stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then scores,
- *           samples, and where tokens go
+ * review    language gates (METHOD 6), stage 2 (METHOD 3), the evidence of the exact path (METHOD 8), then
+ *           scores, samples, and where tokens go
  * model     the frozen weights' hash must be what it was; the result as a model directory, results.json,
  *           report.html
  */

@@ -13,6 +13,11 @@
 #include "base/cancel.h"
 #include "job/recipe.h"
 
+/* When scores are taken of everything: their keys in state.json and results.json. The last two are there
+ * where the job has that stage. */
+enum { GLOT_N_WHENS = 3 };
+extern const char *const glot_job_whens[GLOT_N_WHENS];
+
 /* Who watches; any function may be NULL. Called by the thread that runs the job. */
 struct glot_plan; /* plan.h */
 
@@ -24,8 +29,8 @@ typedef struct glot_job_view {
     void (*on_plan)(void *user, const struct glot_plan *plan);
     /* After each training step, this run's first and last included. */
     void (*on_step)(void *user, const glot_step_report *report);
-    /* Scores of every language: {"el": {"bits_per_byte": ...}, ...}; `when` is "before", "step 20",
-     * "after_train", "after_review"; `before` as the base had them, or NULL. */
+    /* Scores of every language: {"el": {"bits_per_byte": ...}, ...}; `when` is one of
+     * glot_job_whens or "train step 20"; `before` as the base had them, or NULL. */
     void (*on_scores)(void *user, const char *when, const json_t *scores, const json_t *before);
     /* A checkpoint has been written. */
     void (*on_checkpoint)(void *user, const char *path);

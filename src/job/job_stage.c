@@ -185,7 +185,8 @@ static glot_status go_on(stage *s, glot_error *err)
     return status;
 }
 
-/* A finished stage: only its weights. *is_whole is false, and said, where the checkpoint is gone or damaged. */
+/* A finished stage: only its weights. *is_whole is false, which is said, where the checkpoint is gone or
+ * damaged. */
 static glot_status restore(stage *s, bool *is_whole, glot_error *err)
 {
     int64_t last = s->first_step + s->trainer->settings.steps, step;

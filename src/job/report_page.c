@@ -74,6 +74,8 @@ static const char style[] =
     "var(--line)}pre{white-space:pre-wrap;overflow-wrap:anywhere}.scroll{overflow:visible}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}</style>";
 
+const char *const glot_report_when_names[GLOT_N_WHENS] = {"before", "after training", "after review"};
+
 glot_svg_range glot_report_score(const json_t *results, const char *when, const char *language)
 {
     const json_t *text = json_object_get(json_object_get(results, when), "text"),
@@ -96,6 +98,12 @@ const char *glot_report_last_stage(const json_t *results)
 bool glot_report_is_between(const json_t *results, const char *when)
 {
     return strcmp(when, "after_train") == 0 && strcmp(when, glot_report_last_stage(results)) != 0;
+}
+
+const char *glot_report_when_heading(const json_t *results, size_t when)
+{
+    return glot_report_is_between(results, glot_job_whens[when]) ? "~after training"
+                                                                 : glot_report_when_names[when];
 }
 
 static const json_t *language_at(const json_t *results, size_t i)

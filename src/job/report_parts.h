@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
+#include "job/expand.h"
 #include "job/svg.h"
 
 /* A run's files. */
@@ -20,14 +21,18 @@ void glot_report_release(glot_report_run *run);
 /* The recipe as {"train.lr": "0.001", ...}, absolute paths as seen from the run directory; new reference. */
 glot_status glot_report_flat_recipe(json_t **out, const glot_report_run *run, glot_error *err);
 
-/* results.json's bits per byte of a language `when` (before, after_train, after_review) with its interval;
- * NaN where there is none. */
+/* glot_job_whens as a person calls them. */
+extern const char *const glot_report_when_names[GLOT_N_WHENS];
+/* results.json's bits per byte of a language `when` (of glot_job_whens) with its interval; NaN where there is
+ * none. */
 glot_svg_range glot_report_score(const json_t *results, const char *when, const char *language);
 double glot_report_bits(const json_t *results, const char *when, const char *language);
 /* The last of those that the run has. */
 const char *glot_report_last_stage(const json_t *results);
 /* What a narrow screen leaves out: the scores between the first and the last. */
 bool glot_report_is_between(const json_t *results, const char *when);
+/* A table's heading of the scores glot_job_whens[when]. */
+const char *glot_report_when_heading(const json_t *results, size_t when);
 /* Name and group of language i in the order of the recipe; NULL beyond the last. */
 const char *glot_report_language(const json_t *results, size_t i);
 const char *glot_report_group(const json_t *results, size_t i);

@@ -6,14 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const whens[] = {"before", "after_train", "after_review"};
-static const char *const when_names[] = {"before", "after training", "after review"};
-enum { N_WHENS = 3 };
-
 /* Whether the run has that stage: training and review can each be left out. */
 static bool has_when(const json_t *results, size_t when)
 {
-    return json_object_get(results, whens[when]) != NULL;
+    return json_object_get(results, glot_job_whens[when]) != NULL;
 }
 
 /* Mean over a group's languages of the last score's ratio to the first, as a change in per cent; NaN without
@@ -88,11 +84,11 @@ static bool has_intervals(const json_t *results)
 
 static void put_headings(glot_str *out, const json_t *results)
 {
-    const char *headings[3 + N_WHENS] = {"language", "~group"};
+    const char *headings[3 + GLOT_N_WHENS] = {"language", "~group"};
     size_t n = 2;
-    for (size_t w = 0; w < N_WHENS; w++)
+    for (size_t w = 0; w < GLOT_N_WHENS; w++)
         if (has_when(results, w))
-            headings[n++] = glot_report_is_between(results, whens[w]) ? "~after training" : when_names[w];
+            headings[n++] = glot_report_when_heading(results, w);
     headings[n++] = "change";
     glot_report_begin_table(out, "", headings, n);
 }
@@ -103,10 +99,10 @@ static void put_table(glot_str *out, const json_t *results)
     put_headings(out, results);
     for (size_t i = 0; (name = glot_report_language(results, i)); i++) {
         glot_report_begin_row(out, results, i);
-        for (size_t w = 0; w < N_WHENS; w++)
+        for (size_t w = 0; w < GLOT_N_WHENS; w++)
             if (has_when(results, w))
-                put_score(out, glot_report_score(results, whens[w], name),
-                          glot_report_is_between(results, whens[w]));
+                put_score(out, glot_report_score(results, glot_job_whens[w], name),
+                          glot_report_is_between(results, glot_job_whens[w]));
         put_ratio(out, 100.0 * (glot_report_bits(results, glot_report_last_stage(results), name) /
                                     glot_report_bits(results, "before", name) -
                                 1.0));
@@ -119,21 +115,21 @@ static void put_table(glot_str *out, const json_t *results)
 static glot_status put_chart(glot_str *out, const json_t *results, glot_error *err)
 {
     static const glot_svg_head head = {"scores", "Bits per byte before and after", NULL};
-    const char *names[N_WHENS];
+    const char *names[GLOT_N_WHENS];
     size_t n = glot_report_n_languages(results), n_values = 0;
     const char **rows = NULL;
     glot_svg_range *values = NULL;
     glot_status status = glot_new(&rows, n, sizeof *rows, "the report", err);
     if (status == GLOT_OK)
-        status = glot_new(&values, n, N_WHENS * sizeof *values, "the report", err);
-    for (size_t w = 0; w < N_WHENS; w++)
+        status = glot_new(&values, n, GLOT_N_WHENS * sizeof *values, "the report", err);
+    for (size_t w = 0; w < GLOT_N_WHENS; w++)
         if (has_when(results, w))
-            names[n_values++] = when_names[w];
+            names[n_values++] = glot_report_when_names[w];
     for (size_t i = 0, at = 0; i < n && status == GLOT_OK; i++) {
         rows[i] = glot_report_language(results, i);
-        for (size_t w = 0; w < N_WHENS; w++)
+        for (size_t w = 0; w < GLOT_N_WHENS; w++)
             if (has_when(results, w))
-                values[at++] = glot_report_score(results, whens[w], rows[i]);
+                values[at++] = glot_report_score(results, glot_job_whens[w], rows[i]);
     }
     glot_svg_begin_charts(out);
     if (status == GLOT_OK)
@@ -149,8 +145,8 @@ static bool has_scores(const json_t *results)
 {
     const char *name;
     for (size_t i = 0; (name = glot_report_language(results, i)); i++)
-        for (size_t w = 0; w < N_WHENS; w++)
-            if (!isnan(glot_report_bits(results, whens[w], name)))
+        for (size_t w = 0; w < GLOT_N_WHENS; w++)
+            if (!isnan(glot_report_bits(results, glot_job_whens[w], name)))
                 return true;
     return false;
 }

@@ -5,10 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const whens[] = {"before", "after_train", "after_review"};
-static const char *const when_names[] = {"before", "after training", "after review"};
-enum { N_WHENS = 3 };
-
 static json_t *tasks_of(const json_t *results, const char *when)
 {
     return json_object_get(json_object_get(results, when), "tasks");
@@ -56,11 +52,11 @@ static void put_share(glot_str *out, const json_t *score, bool is_wide)
 
 static void put_headings(glot_str *out, const json_t *results)
 {
-    const char *headings[2 + N_WHENS] = {"task", "~items"};
+    const char *headings[2 + GLOT_N_WHENS] = {"task", "~items"};
     size_t n = 2;
-    for (size_t w = 0; w < N_WHENS; w++)
-        if (tasks_of(results, whens[w]))
-            headings[n++] = glot_report_is_between(results, whens[w]) ? "~after training" : when_names[w];
+    for (size_t w = 0; w < GLOT_N_WHENS; w++)
+        if (tasks_of(results, glot_job_whens[w]))
+            headings[n++] = glot_report_when_heading(results, w);
     glot_report_begin_table(out, "", headings, n);
 }
 
@@ -75,10 +71,10 @@ static void put_table(glot_str *out, const json_t *results)
         glot_html_text(out, name);
         glot_str_printf(out, "</td><td class=\"wide\">%" PRId64 "</td>",
                         (int64_t)json_integer_value(json_object_get(score, "items")));
-        for (size_t w = 0; w < N_WHENS; w++)
-            if (tasks_of(results, whens[w]))
-                put_share(out, json_object_get(tasks_of(results, whens[w]), name),
-                          glot_report_is_between(results, whens[w]));
+        for (size_t w = 0; w < GLOT_N_WHENS; w++)
+            if (tasks_of(results, glot_job_whens[w]))
+                put_share(out, json_object_get(tasks_of(results, glot_job_whens[w]), name),
+                          glot_report_is_between(results, glot_job_whens[w]));
         glot_str_puts(out, "</tr>\n");
     }
     glot_report_end_table(out);
@@ -88,19 +84,20 @@ static glot_status put_chart(glot_str *out, const json_t *results, glot_error *e
 {
     static const glot_svg_head head = {"tasks", "Right answers before and after, per cent", NULL};
     size_t n = glot_report_n_tasks(results), n_values = 0, k = 0;
-    const char **names = NULL, *legend[N_WHENS];
+    const char **names = NULL, *legend[GLOT_N_WHENS];
     glot_svg_range *values = NULL;
-    for (size_t w = 0; w < N_WHENS; w++)
-        if (tasks_of(results, whens[w]))
-            legend[n_values++] = when_names[w];
+    for (size_t w = 0; w < GLOT_N_WHENS; w++)
+        if (tasks_of(results, glot_job_whens[w]))
+            legend[n_values++] = glot_report_when_names[w];
     glot_status status = glot_new(&names, n, sizeof *names, "the report", err);
     if (status == GLOT_OK)
-        status = glot_new(&values, n, N_WHENS * sizeof *values, "the report", err);
+        status = glot_new(&values, n, GLOT_N_WHENS * sizeof *values, "the report", err);
     if (status == GLOT_OK) {
         glot_report_add_tasks(names, 0, results);
-        for (size_t i = 0; i < n * N_WHENS; i++)
-            if (tasks_of(results, whens[i % N_WHENS]))
-                values[k++] = glot_report_task(results, whens[i % N_WHENS], names[i / N_WHENS]);
+        for (size_t i = 0; i < n; i++)
+            for (size_t w = 0; w < GLOT_N_WHENS; w++)
+                if (tasks_of(results, glot_job_whens[w]))
+                    values[k++] = glot_report_task(results, glot_job_whens[w], names[i]);
         glot_svg_begin_charts(out);
         glot_svg_ranges(out, &head, "v", names, n, values, legend, n_values);
         glot_svg_end_charts(out);

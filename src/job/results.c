@@ -15,6 +15,8 @@ enum { PROMPT_TOKENS = 16, SAMPLE_TOKENS = 32, ROUTING_TOKENS = 2048 };
 
 /* ---- scores ---- */
 
+const char *const glot_job_whens[GLOT_N_WHENS] = {"before", "after_train", "after_review"};
+
 bool glot_job_find_valid(const glot_job *job, size_t language, size_t *at)
 {
     const glot_recipe_language *l = &job->recipe->languages[language];
@@ -292,10 +294,9 @@ glot_status glot_job_results(json_t **out, const glot_job *job, glot_error *err)
                                          "seconds",
                                          "train_text",
                                          "review_text"};
-    static const char *const whens[] = {"before", "after_train", "after_review"};
     json_t *results = json_object();
-    for (size_t i = 0; i < sizeof whens / sizeof whens[0]; i++)
-        put_scores(results, job, whens[i]);
+    for (size_t i = 0; i < GLOT_N_WHENS; i++)
+        put_scores(results, job, glot_job_whens[i]);
     json_object_set_new(results, "languages", language_list(job));
     json_object_set_new(results, "experts",
                         glot_json_ints(job->model->config.n_experts, job->model->config.n_layers));

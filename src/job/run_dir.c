@@ -412,7 +412,8 @@ glot_status glot_run_dir_open(glot_run_dir **out, const char *path, const char *
     GLOT_TRY(glot_dir_make(path, err));
     GLOT_TRY(glot_new(&d, 1, sizeof *d, "the run directory", err));
     *d = (glot_run_dir){.lock = -1, .metrics = -1, .events = -1, .path = glot_strdup(path)};
-    glot_status status = d->path ? lock(&d->lock, path, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
+    glot_status status =
+        d->path ? lock(&d->lock, path, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     if (status == GLOT_OK)
         status = open_locked(d, job, err);
     if (status == GLOT_OK)
