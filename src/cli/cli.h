@@ -1,10 +1,11 @@
 /* cli.h
  *
- * The program around the library: the table of commands, what every command is given, and the one way to write to the terminal.
- * The result of a command goes to standard output through cli_write, cli_printf or cli_json; everything else (warnings, progress,
- * errors) goes to standard error.
+ * The program around the library: the table of commands, what every command is given, and the one way to
+ * write to the terminal. The result of a command goes to standard output through cli_write, cli_printf or
+ * cli_json; everything else (warnings, progress, errors) goes to standard error.
  *
- * To add a command NAME: write cmd_NAME.c, which defines `const glot_command cmd_NAME`, and put one line into commands.inc.
+ * To add a command NAME: write cmd_NAME.c, which defines `const glot_command cmd_NAME`, and put one line into
+ * commands.inc.
  */
 #ifndef GLOT_CLI_CLI_H
 #define GLOT_CLI_CLI_H
@@ -25,9 +26,10 @@ typedef struct glot_cli {
 
 /* Rows that more than one command has, beside the common ones (help, threads, quiet, verbose). */
 enum {
-    CLI_HAS_JSON = 1,      /* --json */
-    CLI_HAS_MODEL = 2,     /* --device, --dtype, --language: where a model runs */
-    CLI_STOPS_SAVED = 4    /* a first SIGINT or SIGTERM only sets `cancel`; the command saves and returns GLOT_CANCELLED */
+    CLI_HAS_JSON = 1,  /* --json */
+    CLI_HAS_MODEL = 2, /* --device, --dtype, --language: where a model runs */
+    CLI_STOPS_SAVED =
+        4 /* a first SIGINT or SIGTERM only sets `cancel`; the command saves and returns GLOT_CANCELLED */
 };
 
 typedef struct glot_command {
@@ -46,11 +48,13 @@ extern const glot_command *const cli_commands[];
 /* The command of that name; else GLOT_BAD_ARGUMENT, with the name that was likely meant. */
 glot_status cli_find_command(const glot_command **out, const char *name, glot_error *err);
 
-/* The tables of a command: its own rows, then those that `has` asks for, then the common ones; NULL-terminated. */
+/* The tables of a command: its own rows, then those that `has` asks for, then the common ones;
+ * NULL-terminated. */
 enum { CLI_MAX_TABLES = 5 };
 void cli_tables(const glot_option *tables[CLI_MAX_TABLES], const glot_command *command);
 
-/* Fills the tables of `train` and `review`, which follow from the recipe's: main calls it once, before anything looks at them. */
+/* Fills the tables of `train` and `review`, which follow from the recipe's: main calls it once, before
+ * anything looks at them. */
 void cli_stage_options_init(void);
 
 /* What `glot` alone and `glot --help` print. */
@@ -65,8 +69,8 @@ const char *cli_commit(void);
 /* `glot --version`, as text or as a JSON document. */
 glot_status cli_version(bool is_json, glot_error *err);
 
-/* From now on a first SIGINT or SIGTERM sets the command's `cancel` instead of ending the program; a second one ends it at once. A
- * command with CLI_STOPS_SAVED has it from its start. */
+/* From now on a first SIGINT or SIGTERM sets the command's `cancel` instead of ending the program; a second
+ * one ends it at once. A command with CLI_STOPS_SAVED has it from its start. */
 void cli_catch_signals(void);
 
 /* Standard output. A reader that is gone (`| head`) ends the program as SIGPIPE would. */
@@ -82,8 +86,10 @@ void cli_terminal_init(bool is_quiet, bool is_verbose);
 void cli_error(const glot_error *err, bool is_verbose);
 /* A line of text, without its newline, that tells a person how the work goes. Nothing with --quiet. */
 void cli_note(const char *text);
-/* Shows where long work is: on a terminal one line that is written over, at most twice a second, with as many of its fields as fit
- * (`rest`: the last ones); elsewhere a line every ten seconds. `is_last` is always shown and stays. Nothing with --quiet. */
+/* Shows where long work is: on a terminal one line that is written over, at most twice a second, with as many
+ * of its fields as fit
+ * (`rest`: the last ones); elsewhere a line every ten seconds. `is_last` is always shown and stays. Nothing
+ * with --quiet. */
 void cli_progress(const glot_progress *p, const char *rest, bool is_last);
 /* Seconds of a clock that only goes forward. */
 double cli_now(void);

@@ -8,18 +8,23 @@
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file"},
-    {"prompt", .letter = 'p', .kind = GLOT_OPTION_STRING, .value = "TEXT", .is_required = true, .help = "the text to go on from"},
-    {"max-tokens", .letter = 'n', .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20, .initial = "128",
-     .unit = "tokens", .help = "generate at most so many tokens"},
-    {"temperature", .kind = GLOT_OPTION_REAL, .value = "T", .min = 0, .max = 100, .initial = "0", .help = "0: always the likeliest token"},
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
+     .help = "a model directory or GGUF file"},
+    {"prompt", .letter = 'p', .kind = GLOT_OPTION_STRING, .value = "TEXT", .is_required = true,
+     .help = "the text to go on from"},
+    {"max-tokens", .letter = 'n', .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20,
+     .initial = "128", .unit = "tokens", .help = "generate at most so many tokens"},
+    {"temperature", .kind = GLOT_OPTION_REAL, .value = "T", .min = 0, .max = 100, .initial = "0",
+     .help = "0: always the likeliest token"},
     {"top-p", .kind = GLOT_OPTION_REAL, .value = "P", .min = 0, .max = 1, .initial = "1",
      .help = "draw from the likeliest tokens that together have this probability"},
     {"top-k", .kind = GLOT_OPTION_INT, .value = "K", .min = 0, .max = 1 << 20, .initial = "0",
      .help = "draw from the K likeliest tokens only; 0: all"},
     {"seed", .kind = GLOT_OPTION_INT, .value = "N", .initial = "1", .help = "of the random numbers"},
-    {"stop", .kind = GLOT_OPTION_STRINGS, .value = "TEXT", .help = "stop before this text; may be given again"},
-    {"chat", .kind = GLOT_OPTION_FLAG, .help = "the prompt is a user's turn: put it into the model's chat template"},
+    {"stop", .kind = GLOT_OPTION_STRINGS, .value = "TEXT",
+     .help = "stop before this text; may be given again"},
+    {"chat", .kind = GLOT_OPTION_FLAG,
+     .help = "the prompt is a user's turn: put it into the model's chat template"},
     {0},
 };
 
@@ -46,7 +51,8 @@ static glot_status encode_prompt(generation *g, glot_error *err)
     const char *prompt = glot_args_string(g->cli->args, "prompt");
     size_t n_valid = glot_utf8_valid_prefix(prompt, strlen(prompt));
     if (prompt[n_valid])
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--prompt: byte %zu (0x%02x) is not UTF-8", n_valid + 1, (uint8_t)prompt[n_valid]);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--prompt: byte %zu (0x%02x) is not UTF-8", n_valid + 1,
+                         (uint8_t)prompt[n_valid]);
     g->end_id = -1;
     if (glot_args_flag(g->cli->args, "chat")) {
         glot_chat_template t;
@@ -71,7 +77,8 @@ static glot_status encode_prompt(generation *g, glot_error *err)
         memcpy(g->prompt + g->n_prompt, ids, n * sizeof *ids);
         g->n_prompt += (int64_t)n;
         if (g->n_prompt == 0)
-            status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "the prompt is empty and the model names no BOS token to begin with");
+            status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                               "the prompt is empty and the model names no BOS token to begin with");
     }
     glot_str_release(&text);
     return status;
@@ -84,12 +91,16 @@ static glot_status prepare(generation *g, glot_error *err)
     GLOT_TRY(encode_prompt(g, err));
     int64_t context = g->m.model->config.context_length, vocab = g->m.model->config.vocab_size;
     if (g->n_prompt >= context)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "the prompt has %" PRId64 " tokens, and the model's context is %" PRId64, g->n_prompt, context);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "the prompt has %" PRId64 " tokens, and the model's context is %" PRId64,
+                         g->n_prompt, context);
     g->max_tokens = glot_args_int(a, "max-tokens");
     if (g->max_tokens > context - g->n_prompt)
         g->max_tokens = context - g->n_prompt;
-    g->sampling = (glot_sample_params){.temperature = glot_args_real(a, "temperature"), .top_p = glot_args_real(a, "top-p"),
-                                       .top_k = glot_args_int(a, "top-k"), .seed = (uint64_t)glot_args_int(a, "seed")};
+    g->sampling = (glot_sample_params){.temperature = glot_args_real(a, "temperature"),
+                                       .top_p = glot_args_real(a, "top-p"),
+                                       .top_k = glot_args_int(a, "top-k"),
+                                       .seed = (uint64_t)glot_args_int(a, "seed")};
     g->rng = glot_rng_seed(g->sampling.seed, glot_rng_stream_of("generate"));
     GLOT_TRY(glot_new(&g->ids, (size_t)g->max_tokens, sizeof *g->ids, "generated tokens", err));
     GLOT_TRY(glot_new(&g->log_probs, (size_t)g->max_tokens, sizeof *g->log_probs, "generated tokens", err));
@@ -182,8 +193,9 @@ static json_t *to_json(const generation *g)
     glot_utf8_append_repaired(&text, g->text.data, g->text.length);
     json_t *text_json = json_stringn(text.data ? text.data : "", text.length);
     glot_str_release(&text);
-    return json_pack("{s:o, s:I, s:o, s:o, s:f, s:f}", "text", text_json, "prompt_tokens", (json_int_t)g->n_prompt, "ids", ids, "logp",
-                     log_probs, "prompt_tokens_per_s", (double)g->n_prompt / g->prompt_seconds, "tokens_per_s",
+    return json_pack("{s:o, s:I, s:o, s:o, s:f, s:f}", "text", text_json, "prompt_tokens",
+                     (json_int_t)g->n_prompt, "ids", ids, "logp", log_probs, "prompt_tokens_per_s",
+                     (double)g->n_prompt / g->prompt_seconds, "tokens_per_s",
                      g->seconds > 0.0 ? (double)g->n / g->seconds : 0.0);
 }
 
@@ -205,4 +217,5 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_generate = {"generate", "continue a prompt with text from a model", rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};
+const glot_command cmd_generate = {"generate", "continue a prompt with text from a model", rows,
+                                   CLI_HAS_JSON | CLI_HAS_MODEL, run};

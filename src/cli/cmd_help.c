@@ -4,7 +4,8 @@
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"COMMAND", .kind = GLOT_OPTION_STRING, .is_argument = true, .help = "the command to explain; all of them without it"},
+    {"COMMAND", .kind = GLOT_OPTION_STRING, .is_argument = true,
+     .help = "the command to explain; all of them without it"},
     {"as", .kind = GLOT_OPTION_CHOICE, .value = "text|markdown|man|json", .initial = "text",
      .help = "form of the manual; other forms than text hold all commands"},
     {0},

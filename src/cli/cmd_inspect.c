@@ -1,9 +1,10 @@
 /* cmd_inspect.c
  *
- * `glot inspect THING`: what a model directory, GGUF or safetensors file, tokenizer, token store, checkpoint or run directory is,
- * what it holds, and whether it is whole: every byte is read, every number looked at.
+ * `glot inspect THING`: what a model directory, GGUF or safetensors file, tokenizer, token store, checkpoint
+ * or run directory is, what it holds, and whether it is whole: every byte is read, every number looked at.
  *
- * Each kind fills one JSON document (a run or a checkpoint in inspect_run.c); the text form is printed from the same document (inspect_text.c).
+ * Each kind fills one JSON document (a run or a checkpoint in inspect_run.c); the text form is printed from
+ * the same document (inspect_text.c).
  */
 #include "base/file.h"
 #include "base/memory.h"
@@ -18,7 +19,8 @@
 
 static const glot_option rows[] = {
     {"THING", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
-     .help = "a model directory, GGUF or safetensors file, tokenizer.json, token store, checkpoint or run directory"},
+     .help = "a model directory, GGUF or safetensors file, tokenizer.json, token store, checkpoint or run "
+             "directory"},
     {"tensors", .kind = GLOT_OPTION_FLAG, .help = "list every tensor"},
     {0},
 };
@@ -30,7 +32,8 @@ static json_t *tensor_json(const glot_stored_tensor *t)
     json_t *shape = json_array();
     for (int d = 0; d < t->tensor.n_dims; d++)
         json_array_append_new(shape, json_integer(t->tensor.shape[d]));
-    return json_pack("{s:s, s:s, s:o}", "name", t->name, "type", glot_dtype_name(t->tensor.dtype), "shape", shape);
+    return json_pack("{s:s, s:s, s:o}", "name", t->name, "type", glot_dtype_name(t->tensor.dtype), "shape",
+                     shape);
 }
 
 typedef const glot_stored_tensor *tensor_at(const void *file, size_t i);
@@ -136,10 +139,12 @@ static glot_status put_tokenizer(inspection *in, const glot_tokenizer *t, int64_
 {
     if (vocabulary && glot_tokenizer_size(t) > vocabulary)
         return GLOT_FAIL(err, GLOT_BAD_VALUE,
-                         "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64 " entries", in->path,
-                         glot_tokenizer_size(t) - 1, vocabulary);
-    inspect_put(in, "tokenizer", json_pack("{s:i, s:s, s:b}", "tokens", glot_tokenizer_size(t), "sha256", glot_tokenizer_hash(t),
-                                   "adds_bos", (int)glot_tokenizer_adds_bos(t)));
+                         "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64
+                         " entries",
+                         in->path, glot_tokenizer_size(t) - 1, vocabulary);
+    inspect_put(in, "tokenizer",
+                json_pack("{s:i, s:s, s:b}", "tokens", glot_tokenizer_size(t), "sha256",
+                          glot_tokenizer_hash(t), "adds_bos", (int)glot_tokenizer_adds_bos(t)));
     return GLOT_OK;
 }
 
@@ -149,7 +154,8 @@ static glot_status put_opened_model(inspection *in, const glot_model *m, glot_er
     char hex[65];
     put_config(in, &m->config);
     if (m->safetensors)
-        GLOT_TRY(put_tensors(in, m->safetensors, safetensors_at, glot_safetensors_count(m->safetensors), err));
+        GLOT_TRY(
+            put_tensors(in, m->safetensors, safetensors_at, glot_safetensors_count(m->safetensors), err));
     GLOT_TRY(glot_model_sha256(hex, m, false, err));
     inspect_put_text(in, "sha256", hex);
     if (!glot_dir_has(in->path, "tokenizer.json"))
@@ -182,13 +188,15 @@ static json_t *gguf_metadata(const glot_gguf *g)
     for (size_t i = 0; i < glot_gguf_n_keys(g); i++) {
         glot_str_reset(&text);
         glot_gguf_print_value(g, i, &text);
-        json_object_set_new(o, glot_gguf_key(g, i), json_stringn_nocheck(text.data ? text.data : "", text.length));
+        json_object_set_new(o, glot_gguf_key(g, i),
+                            json_stringn_nocheck(text.data ? text.data : "", text.length));
     }
     glot_str_release(&text);
     return o;
 }
 
-/* A GGUF of an architecture or tokenizer that glot does not run is still a whole GGUF: it says so and is no error. */
+/* A GGUF of an architecture or tokenizer that glot does not run is still a whole GGUF: it says so and is no
+ * error. */
 static glot_status put_gguf_model(inspection *in, const glot_gguf *g, glot_error *err)
 {
     glot_model_config c;
@@ -241,8 +249,8 @@ static glot_status inspect_safetensors(inspection *in, glot_error *err)
 static json_t *store_language_json(const glot_store_language *l)
 {
     return json_pack("{s:s, s:i, s:I, s:I, s:I, s:I}", "language", l->name, "group", l->group, "documents",
-                     (json_int_t)l->n_documents, "tokens", (json_int_t)l->n_tokens, "bytes", (json_int_t)l->n_bytes, "words",
-                     (json_int_t)l->n_words);
+                     (json_int_t)l->n_documents, "tokens", (json_int_t)l->n_tokens, "bytes",
+                     (json_int_t)l->n_bytes, "words", (json_int_t)l->n_words);
 }
 
 static glot_status inspect_token_store(inspection *in, glot_error *err)
@@ -349,10 +357,11 @@ static glot_status run(const glot_cli *cli, glot_error *err)
         return GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' does not exist", path);
     const struct kind *kind = kind_of(path);
     if (!kind)
-        return GLOT_FAIL(err, GLOT_BAD_FORMAT,
-                         "'%s' is nothing that glot knows, expected a model directory, GGUF, safetensors, tokenizer.json, "
-                         "token store, checkpoint or run directory",
-                         path);
+        return GLOT_FAIL(
+            err, GLOT_BAD_FORMAT,
+            "'%s' is nothing that glot knows, expected a model directory, GGUF, safetensors, tokenizer.json, "
+            "token store, checkpoint or run directory",
+            path);
     inspection in = {.cli = cli, .path = path, .document = json_object()};
     inspect_put_text(&in, "kind", kind->name);
     inspect_put_text(&in, "path", path);
@@ -364,5 +373,6 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_inspect = {"inspect", "say what a file or directory is, what it holds and whether it is whole", rows,
-                                  CLI_HAS_JSON, run};
+const glot_command cmd_inspect = {"inspect",
+                                  "say what a file or directory is, what it holds and whether it is whole",
+                                  rows, CLI_HAS_JSON, run};

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 static const glot_option rows[] = {
-    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file"},
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
+     .help = "a model directory or GGUF file"},
     {"ids", .kind = GLOT_OPTION_STRING, .value = "\"1 2 3\"", .is_required = true,
      .help = "token ids, separated by spaces or commas; no BOS is added"},
-    {"top", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20, .initial = "10", .help = "the N likeliest at each position"},
+    {"top", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20, .initial = "10",
+     .help = "the N likeliest at each position"},
     {"all", .kind = GLOT_OPTION_FLAG, .help = "log p of every vocabulary entry, in id order"},
     {0},
 };
@@ -31,10 +33,12 @@ static glot_status parse_ids(int32_t **out, int64_t *n, const char *text, int64_
             continue;
         }
         long id = strtol(p, &end, 10);
-        if (end == p || id < 0 || id > INT32_MAX || (*end && *end != ' ' && *end != ',' && *end != '\n' && *end != '\t'))
+        if (end == p || id < 0 || id > INT32_MAX ||
+            (*end && *end != ' ' && *end != ',' && *end != '\n' && *end != '\t'))
             return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--ids: '%.20s' is no token id", p);
         if (id >= vocab)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--ids: %ld is not below the model's vocabulary of %" PRId64, id, vocab);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                             "--ids: %ld is not below the model's vocabulary of %" PRId64, id, vocab);
         GLOT_TRY(glot_grow(out, &capacity, (size_t)*n + 1, sizeof **out, "token ids", err));
         (*out)[(*n)++] = (int32_t)id;
         p = end;
@@ -52,7 +56,8 @@ static int compare(const void *a, const void *b, void *user)
 }
 
 /* glot_on_row: the row's likeliest entries, or all of it, as JSON. */
-static glot_status take_row(void *user, int64_t position, const float *log_probs, int64_t vocab, glot_error *err)
+static glot_status take_row(void *user, int64_t position, const float *log_probs, int64_t vocab,
+                            glot_error *err)
 {
     (void)position;
     rows_out *out = user;
@@ -74,8 +79,10 @@ static glot_status take_row(void *user, int64_t position, const float *log_probs
 static glot_status print(const glot_cli *cli, const rows_out *out, glot_error *err)
 {
     if (cli->is_json)
-        return cli_json(out->is_all ? json_pack("{s:O}", "logp", out->log_probs)
-                                    : json_pack("{s:O, s:O}", "top_ids", out->ids, "top_logp", out->log_probs), err);
+        return cli_json(out->is_all
+                            ? json_pack("{s:O}", "logp", out->log_probs)
+                            : json_pack("{s:O, s:O}", "top_ids", out->ids, "top_logp", out->log_probs),
+                        err);
     for (size_t i = 0; i < json_array_size(out->ids); i++) {
         const json_t *ids = json_array_get(out->ids, i), *values = json_array_get(out->log_probs, i);
         GLOT_TRY(cli_printf(err, "%zu:", i));
@@ -93,13 +100,16 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     int32_t *ids = NULL;
     int64_t n = 0;
     glot_session *s = NULL;
-    rows_out out = {.top = glot_args_int(cli->args, "top"), .is_all = glot_args_flag(cli->args, "all"), .ids = json_array(),
+    rows_out out = {.top = glot_args_int(cli->args, "top"),
+                    .is_all = glot_args_flag(cli->args, "all"),
+                    .ids = json_array(),
                     .log_probs = json_array()};
     glot_status status = cli_model_open(&m, cli, false, err);
     if (status == GLOT_OK)
         status = parse_ids(&ids, &n, glot_args_string(cli->args, "ids"), m.model->config.vocab_size, err);
     if (status == GLOT_OK)
-        status = glot_new(&out.order, (size_t)m.model->config.vocab_size, sizeof *out.order, "the result", err);
+        status =
+            glot_new(&out.order, (size_t)m.model->config.vocab_size, sizeof *out.order, "the result", err);
     if (status == GLOT_OK)
         status = glot_session_create(&s, m.model, n, n < 512 ? n : 512, err);
     if (status == GLOT_OK) {
@@ -117,4 +127,5 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_logits = {"logits", "print the likeliest next tokens at every position", rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};
+const glot_command cmd_logits = {"logits", "print the likeliest next tokens at every position", rows,
+                                 CLI_HAS_JSON | CLI_HAS_MODEL, run};

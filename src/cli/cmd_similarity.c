@@ -1,4 +1,5 @@
-/* cmd_similarity.c: `glot similarity MODEL LANG=FILE...`: how alike languages look in each layer (METHOD 4). */
+/* cmd_similarity.c: `glot similarity MODEL LANG=FILE...`: how alike languages look in each layer (METHOD 4).
+ */
 #include "base/memory.h"
 #include "cli/model.h"
 #include "expand/similarity.h"
@@ -7,17 +8,22 @@
 #include <string.h>
 
 static const glot_option rows[] = {
-    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a model directory or GGUF file"},
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
+     .help = "a model directory or GGUF file"},
     {"LANG=FILE", .kind = GLOT_OPTION_TEXTS, .is_argument = true, .is_required = true,
-     .help = "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
+     .help =
+         "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
     {"old", .kind = GLOT_OPTION_STRING, .value = "LANG,LANG",
      .help = "the old languages, beside those that an expanded model names; the others are new"},
     {"max-tokens", .kind = GLOT_OPTION_SIZE, .value = "N", .initial = "100000", .unit = "tokens",
      .help = "whole documents of each language until so many tokens are reached; 0: all"},
-    {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0", .unit = "tokens",
+    {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0",
+     .unit = "tokens",
      .help = "text tokens in a window; 0: the smaller of 1024 and the model's context less one"},
-    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "key of the text in JSON lines"},
-    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text",
+     .help = "key of the text in JSON lines"},
+    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG,
+     .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
     {0},
 };
 
@@ -58,7 +64,8 @@ static glot_status check_old(const languages *s, const char *old, glot_error *er
         for (size_t i = 0; i < s->n; i++)
             is_known = is_known || (strlen(s->names[i]) == n && strncmp(s->names[i], word, n) == 0);
         if (!is_known)
-            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--old names '%.*s', which has no text here", (int)n, word);
+            return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--old names '%.*s', which has no text here", (int)n,
+                             word);
     }
     return GLOT_OK;
 }
@@ -81,7 +88,8 @@ static glot_status begin(languages *s, const glot_cli *cli, const glot_model_con
     return glot_similarity_check_groups(s->is_old, s->n, err);
 }
 
-static glot_status add_documents(glot_hsa *hsa, glot_document_reader *r, const char *language, glot_error *err)
+static glot_status add_documents(glot_hsa *hsa, glot_document_reader *r, const char *language,
+                                 glot_error *err)
 {
     glot_document d;
     glot_progress progress = glot_progress_begin(language, "tok/s", 0, 0, cli_now());
@@ -95,16 +103,16 @@ static glot_status add_documents(glot_hsa *hsa, glot_document_reader *r, const c
     }
 }
 
-static glot_status measure_language(const glot_cli *cli, const cli_model *m, glot_hsa *hsa, const glot_text_files *t, double *means,
-                                    glot_error *err)
+static glot_status measure_language(const glot_cli *cli, const cli_model *m, glot_hsa *hsa,
+                                    const glot_text_files *t, double *means, glot_error *err)
 {
     glot_corpus_options corpus = glot_corpus_options_default();
     corpus.text_key = glot_args_string(cli->args, "text-key");
     corpus.skip_bad_lines = glot_args_flag(cli->args, "skip-bad-lines");
     glot_document_reader *r = NULL;
     uint64_t n_tokens = 0;
-    glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer, &corpus,
-                                                   glot_args_size(cli->args, "max-tokens"), err);
+    glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer,
+                                                   &corpus, glot_args_size(cli->args, "max-tokens"), err);
     if (status == GLOT_OK)
         status = add_documents(hsa, r, t->language, err);
     if (status == GLOT_OK)
@@ -139,9 +147,10 @@ static glot_status print_table(const glot_similarity *s, const languages *l, glo
                 if (sim > glot_similarity_of(s, layer, most[0], most[1]))
                     memcpy(most, (size_t[]){a, b}, sizeof most);
             }
-        GLOT_TRY(cli_printf(err, "%5" PRId64 " %9.5f   %s %s %-16.5f %s %s %.5f\n", layer, s->s[layer], l->names[least[0]], l->names[least[1]],
-                            glot_similarity_of(s, layer, least[0], least[1]), l->names[most[0]], l->names[most[1]],
-                            glot_similarity_of(s, layer, most[0], most[1])));
+        GLOT_TRY(cli_printf(err, "%5" PRId64 " %9.5f   %s %s %-16.5f %s %s %.5f\n", layer, s->s[layer],
+                            l->names[least[0]], l->names[least[1]],
+                            glot_similarity_of(s, layer, least[0], least[1]), l->names[most[0]],
+                            l->names[most[1]], glot_similarity_of(s, layer, most[0], most[1])));
     }
     return GLOT_OK;
 }
@@ -151,7 +160,8 @@ static glot_status print(const glot_cli *cli, const cli_model *m, const language
     const glot_model_config *c = &m->model->config;
     glot_similarity s = {0};
     json_t *document = NULL;
-    glot_status status = glot_similarity_measure(&s, (const double *const *)l->means, l->is_old, l->n, c->n_layers, c->hidden_size, err);
+    glot_status status = glot_similarity_measure(&s, (const double *const *)l->means, l->is_old, l->n,
+                                                 c->n_layers, c->hidden_size, err);
     if (status == GLOT_OK && cli->is_json)
         status = glot_similarity_to_json(&document, &s, m->model, l->names, l->is_old, err);
     if (status == GLOT_OK)
@@ -176,4 +186,6 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_similarity = {"similarity", "measure how alike languages look in each layer of a model", rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};
+const glot_command cmd_similarity = {"similarity",
+                                     "measure how alike languages look in each layer of a model", rows,
+                                     CLI_HAS_JSON | CLI_HAS_MODEL, run};

@@ -1,5 +1,6 @@
-/* cmd_stage.c: `glot train MODEL` and `glot review MODEL`: one stage of the job alone. Their options are the recipe's keys of that stage with dashes, made
- * from the recipe's own table; what they say becomes settings of a recipe, so the same code checks and runs both. */
+/* cmd_stage.c: `glot train MODEL` and `glot review MODEL`: one stage of the job alone. Their options are the
+ * recipe's keys of that stage with dashes, made from the recipe's own table; what they say becomes settings
+ * of a recipe, so the same code checks and runs both. */
 #include "base/memory.h"
 #include "cli/job_view.h"
 
@@ -16,10 +17,14 @@ typedef struct stage_rows {
 } stage_rows;
 
 static const glot_option first_rows[] = {
-    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "an expanded model directory (glot upcycle makes one)"},
-    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .is_required = true, .help = "train text of each language"},
-    {"out", .kind = GLOT_OPTION_STRING, .value = "DIR", .is_required = true, .help = "the run directory; the result is DIR/model"},
-    {"fresh", .kind = GLOT_OPTION_FLAG, .help = "start over: delete the earlier run in DIR (only what glot wrote)"},
+    {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
+     .help = "an expanded model directory (glot upcycle makes one)"},
+    {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE", .is_required = true,
+     .help = "train text of each language"},
+    {"out", .kind = GLOT_OPTION_STRING, .value = "DIR", .is_required = true,
+     .help = "the run directory; the result is DIR/model"},
+    {"fresh", .kind = GLOT_OPTION_FLAG,
+     .help = "start over: delete the earlier run in DIR (only what glot wrote)"},
     {"seed", .kind = GLOT_OPTION_INT, .value = "N", .initial = "1", .help = "of the order of the text"},
 };
 static const glot_option old_row = {"old", .kind = GLOT_OPTION_STRING, .value = "L,L", .is_required = true,
@@ -30,9 +35,11 @@ static const glot_option own_rows[] = {
      .help = "tokens: count the evidence that keeps texts in old languages bit for bit"},
     {"gate-layers", .kind = GLOT_OPTION_STRING, .value = "N|L,L,...",
      .help = "how many layers get a language gate, most similar first, or their numbers ([L] for one)"},
-    {"gate-form", .kind = GLOT_OPTION_STRING, .value = "causal|sequence_sum", .help = "what the language gates look at"},
+    {"gate-form", .kind = GLOT_OPTION_STRING, .value = "causal|sequence_sum",
+     .help = "what the language gates look at"},
     {"gate-coef", .kind = GLOT_OPTION_STRING, .value = "COEF", .help = "weight of the language gates' loss"},
-    {"exact-keep", .kind = GLOT_OPTION_STRING, .value = "SHARE", .help = "share of old documents that must never leave the exact path"},
+    {"exact-keep", .kind = GLOT_OPTION_STRING, .value = "SHARE",
+     .help = "share of old documents that must never leave the exact path"},
 };
 
 /* Options that are a recipe's key under another name or in another place. */
@@ -76,7 +83,8 @@ static void make_rows(stage_rows *s, glot_key_section section)
         size_t length = strnlen(key->name, MAX_NAME - 1);
         for (size_t i = 0; i < length; i++)
             s->names[n][i] = key->name[i] == '_' ? '-' : key->name[i];
-        glot_option row = {s->names[n], .kind = GLOT_OPTION_STRING, .value = key->choices ? key->choices : "VALUE", .help = key->help,
+        glot_option row = {s->names[n], .kind = GLOT_OPTION_STRING,
+                           .value = key->choices ? key->choices : "VALUE", .help = key->help,
                            .group = "Training (keys of the recipe: docs/RECIPE.md)"};
         if (key->initial) {
             snprintf(s->defaults[n], MAX_NAME, "default %s", key->initial);
@@ -139,7 +147,8 @@ static glot_status add_languages(settings *s, const glot_args *a, const char *ol
     glot_status status = glot_texts_parse(&texts, &n, words, n_words, "--text", err);
     for (size_t i = 0; i < n && status == GLOT_OK; i++) {
         glot_str text = {0};
-        glot_str_printf(&text, "languages.%s={group: %s, train: [", texts[i].language, glot_list_has(old, texts[i].language) ? "old" : "new");
+        glot_str_printf(&text, "languages.%s={group: %s, train: [", texts[i].language,
+                        glot_list_has(old, texts[i].language) ? "old" : "new");
         for (size_t k = 0; k < texts[i].n_files; k++) {
             glot_str_puts(&text, k ? ", " : "");
             put_quoted(&text, texts[i].files[k]);
@@ -151,7 +160,8 @@ static glot_status add_languages(settings *s, const glot_args *a, const char *ol
     return status;
 }
 
-static glot_status add_setting(settings *s, const char *key, const char *value, bool is_quoted, glot_error *err)
+static glot_status add_setting(settings *s, const char *key, const char *value, bool is_quoted,
+                               glot_error *err)
 {
     glot_str text = {0};
     glot_str_printf(&text, "%s=", key);
@@ -163,7 +173,8 @@ static glot_status add_setting(settings *s, const char *key, const char *value, 
 }
 
 /* Every option of the stage that was given. */
-static glot_status add_stage_keys(settings *s, const glot_args *a, glot_key_section section, const stage_rows *rows, glot_error *err)
+static glot_status add_stage_keys(settings *s, const glot_args *a, glot_key_section section,
+                                  const stage_rows *rows, glot_error *err)
 {
     size_t row = sizeof first_rows / sizeof first_rows[0] + (section == GLOT_SECTION_REVIEW);
     for (const glot_recipe_key *key = glot_recipe_keys; key->name; key++) {
@@ -210,7 +221,8 @@ static glot_status add_gate_layers(settings *s, const glot_args *a, glot_error *
 static void put_option(glot_str *out, const char *key)
 {
     static const char languages[] = "languages.";
-    static const option_key others[] = {{"MODEL", "base", false}, {"--out", "output", false}, {"--gate-layers", "gate.layers", true}};
+    static const option_key others[] = {
+        {"MODEL", "base", false}, {"--out", "output", false}, {"--gate-layers", "gate.layers", true}};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(key, others[i].key) == 0) {
             glot_str_puts(out, others[i].option);
@@ -271,7 +283,8 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
     if (status == GLOT_OK)
         status = add_languages(&s, a, is_review ? glot_args_string(a, "old") : "", err);
     if (status == GLOT_OK)
-        status = add_stage_keys(&s, a, is_review ? GLOT_SECTION_REVIEW : GLOT_SECTION_TRAIN, is_review ? &review_rows : &train_rows, err);
+        status = add_stage_keys(&s, a, is_review ? GLOT_SECTION_REVIEW : GLOT_SECTION_TRAIN,
+                                is_review ? &review_rows : &train_rows, err);
     if (status == GLOT_OK)
         status = add_option_keys(&s, a, is_review, err);
     if (status == GLOT_OK && is_review)
@@ -283,7 +296,8 @@ static glot_status make_recipe(glot_recipe **out, const glot_cli *cli, glot_reci
 }
 
 /* The stage's recipe, run; both failing with a sentence of the recipe's keys. */
-static glot_status make_and_run(json_t **results, glot_recipe **recipe, const glot_cli *cli, const glot_job_options *options, glot_error *err)
+static glot_status make_and_run(json_t **results, glot_recipe **recipe, const glot_cli *cli,
+                                const glot_job_options *options, glot_error *err)
 {
     GLOT_TRY(make_recipe(recipe, cli, options->job, err));
     if ((*recipe)->threads == 0)
@@ -297,17 +311,23 @@ static glot_status run_stage(const glot_cli *cli, glot_recipe_job job, glot_erro
     json_t *results = NULL;
     cli_job_view view;
     cli_job_view_init(&view);
-    glot_job_options options = {.job = job, .is_fresh = glot_args_flag(cli->args, "fresh"), .commit = cli_commit(),
-                                .cancel = cli->cancel, .view = &view.view};
+    glot_job_options options = {.job = job,
+                                .is_fresh = glot_args_flag(cli->args, "fresh"),
+                                .commit = cli_commit(),
+                                .cancel = cli->cancel,
+                                .view = &view.view};
     if (glot_args_given(cli->args, "language"))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language is for text that is read or written; here --text names the language of each file");
+        return GLOT_FAIL(
+            err, GLOT_BAD_ARGUMENT,
+            "--language is for text that is read or written; here --text names the language of each file");
     glot_status status = make_and_run(&results, &recipe, cli, &options, err);
     if (status != GLOT_OK)
         name_option(err);
     if (status == GLOT_OK && cli->is_json)
         status = cli_json(json_incref(results), err);
     else if (status == GLOT_OK)
-        status = cli_printf(err, "model   %s/model\nreport  %s/report.html\n", recipe->output, recipe->output);
+        status =
+            cli_printf(err, "model   %s/model\nreport  %s/report.html\n", recipe->output, recipe->output);
     json_decref(results);
     glot_recipe_free(recipe);
     return status;
@@ -323,7 +343,8 @@ static glot_status run_review(const glot_cli *cli, glot_error *err)
     return run_stage(cli, GLOT_JOB_REVIEW, err);
 }
 
-const glot_command cmd_train = {"train", "stage 1 alone: train the new experts of an expanded model", train_rows.rows,
-                                CLI_HAS_JSON | CLI_HAS_MODEL | CLI_STOPS_SAVED, run_train};
-const glot_command cmd_review = {"review", "stage 2 alone: review the routers with some old text", review_rows.rows,
-                                 CLI_HAS_JSON | CLI_HAS_MODEL | CLI_STOPS_SAVED, run_review};
+const glot_command cmd_train = {"train", "stage 1 alone: train the new experts of an expanded model",
+                                train_rows.rows, CLI_HAS_JSON | CLI_HAS_MODEL | CLI_STOPS_SAVED, run_train};
+const glot_command cmd_review = {"review", "stage 2 alone: review the routers with some old text",
+                                 review_rows.rows, CLI_HAS_JSON | CLI_HAS_MODEL | CLI_STOPS_SAVED,
+                                 run_review};

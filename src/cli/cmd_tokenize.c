@@ -1,4 +1,5 @@
-/* cmd_tokenize.c: `glot tokenize`: lines to ids on standard output (--ids), or text files to a token store (--out). */
+/* cmd_tokenize.c: `glot tokenize`: lines to ids on standard output (--ids), or text files to a token store
+ * (--out). */
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
@@ -12,16 +13,20 @@ static const glot_option rows[] = {
     {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
      .help = "a model directory, GGUF file or tokenizer.json (plain or gzip)"},
     {"FILE", .kind = GLOT_OPTION_WORDS, .is_argument = true,
-     .help = "with --ids: the file whose lines are tokenized, standard input without it; with --out: LANG=FILE..., the "
+     .help = "with --ids: the file whose lines are tokenized, standard input without it; with --out: "
+             "LANG=FILE..., the "
              "text files of each language"},
-    {"ids", .kind = GLOT_OPTION_FLAG, .help = "print one line of ids for each raw line; no special tokens are added"},
+    {"ids", .kind = GLOT_OPTION_FLAG,
+     .help = "print one line of ids for each raw line; no special tokens are added"},
     {"out", .letter = 'o', .kind = GLOT_OPTION_STRING, .value = "STORE", .help = "write a token store"},
     {"old", .kind = GLOT_OPTION_STRING, .value = "LANG,LANG",
      .help = "the store's old languages; those not named are new"},
     {"max-tokens", .kind = GLOT_OPTION_SIZE, .value = "N", .unit = "tokens",
      .help = "take whole documents of each language until so many; all without it"},
-    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "where a JSON line has its text"},
-    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text",
+     .help = "where a JSON line has its text"},
+    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG,
+     .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
     {0},
 };
 
@@ -44,7 +49,8 @@ static void put_ids(glot_str *out, const int32_t *ids, size_t n, char separator)
     }
 }
 
-static glot_status print_lines(const glot_cli *cli, glot_encoder *encoder, glot_lines *lines, const char *path, glot_error *err)
+static glot_status print_lines(const glot_cli *cli, glot_encoder *encoder, glot_lines *lines,
+                               const char *path, glot_error *err)
 {
     glot_str out = {0};
     glot_status status;
@@ -105,10 +111,11 @@ static double ratio(uint64_t a, uint64_t b)
 
 static json_t *language_json(const glot_store_language *l)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "documents", (json_int_t)l->n_documents, "tokens",
-                     (json_int_t)l->n_tokens, "bytes", (json_int_t)l->n_bytes, "words", (json_int_t)l->n_words,
-                     "tokens_per_byte", glot_tokens_per_byte(l->n_tokens, l->n_bytes), "tokens_per_word", ratio(l->n_tokens, l->n_words),
-                     "empty", (json_int_t)l->n_empty, "bad_lines", (json_int_t)l->n_bad_lines);
+    return json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I}", "documents", (json_int_t)l->n_documents,
+                     "tokens", (json_int_t)l->n_tokens, "bytes", (json_int_t)l->n_bytes, "words",
+                     (json_int_t)l->n_words, "tokens_per_byte", glot_tokens_per_byte(l->n_tokens, l->n_bytes),
+                     "tokens_per_word", ratio(l->n_tokens, l->n_words), "empty", (json_int_t)l->n_empty,
+                     "bad_lines", (json_int_t)l->n_bad_lines);
 }
 
 static glot_status report_json(const glot_token_store *s, glot_error *err)
@@ -125,15 +132,16 @@ static glot_status report_json(const glot_token_store *s, glot_error *err)
 
 static glot_status report_text(const glot_token_store *s, glot_error *err)
 {
-    GLOT_TRY(cli_printf(err, "%-12s %12s %14s %14s %12s %12s\n", "language", "documents", "tokens", "bytes", "tokens/byte",
-                        "tokens/word"));
+    GLOT_TRY(cli_printf(err, "%-12s %12s %14s %14s %12s %12s\n", "language", "documents", "tokens", "bytes",
+                        "tokens/byte", "tokens/word"));
     for (size_t i = 0; i < glot_token_store_n_languages(s); i++) {
         const glot_store_language *l = glot_token_store_language(s, i);
-        GLOT_TRY(cli_printf(err, "%-12s %12" PRIu64 " %14" PRIu64 " %14" PRIu64 " %12.4f %12.4f\n", l->name, l->n_documents,
-                            l->n_tokens, l->n_bytes, glot_tokens_per_byte(l->n_tokens, l->n_bytes), ratio(l->n_tokens, l->n_words)));
+        GLOT_TRY(cli_printf(err, "%-12s %12" PRIu64 " %14" PRIu64 " %14" PRIu64 " %12.4f %12.4f\n", l->name,
+                            l->n_documents, l->n_tokens, l->n_bytes,
+                            glot_tokens_per_byte(l->n_tokens, l->n_bytes), ratio(l->n_tokens, l->n_words)));
         if (l->n_bad_lines || l->n_empty)
-            GLOT_TRY(cli_printf(err, "%12s left out: %" PRIu64 " empty documents, %" PRIu64 " bad lines\n", "", l->n_empty,
-                                l->n_bad_lines));
+            GLOT_TRY(cli_printf(err, "%12s left out: %" PRIu64 " empty documents, %" PRIu64 " bad lines\n",
+                                "", l->n_empty, l->n_bad_lines));
     }
     return GLOT_OK;
 }
@@ -151,8 +159,8 @@ static glot_status report(const glot_cli *cli, const char *path, glot_error *err
     return status;
 }
 
-static glot_status build_store(const glot_cli *cli, const glot_tokenizer *t, const glot_text_files *texts, size_t n,
-                               glot_error *err)
+static glot_status build_store(const glot_cli *cli, const glot_tokenizer *t, const glot_text_files *texts,
+                               size_t n, glot_error *err)
 {
     glot_store_source *sources = NULL;
     const char *old = glot_args_string(cli->args, "old");
@@ -191,7 +199,8 @@ static glot_status run(const glot_cli *cli, glot_error *err)
 {
     bool is_ids = glot_args_flag(cli->args, "ids");
     if (is_ids == glot_args_given(cli->args, "out"))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "expected either --ids or --out STORE, found %s", is_ids ? "both" : "neither");
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "expected either --ids or --out STORE, found %s",
+                         is_ids ? "both" : "neither");
     glot_tokenizer *t = NULL;
     GLOT_TRY(glot_tokenizer_open_model(&t, glot_args_string(cli->args, "MODEL"), err));
     glot_status status = is_ids ? run_ids(cli, t, err) : run_store(cli, t, err);
@@ -199,5 +208,5 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_tokenize = {"tokenize", "turn text into token ids or a token store", rows, CLI_HAS_JSON,
-                                   run};
+const glot_command cmd_tokenize = {"tokenize", "turn text into token ids or a token store", rows,
+                                   CLI_HAS_JSON, run};

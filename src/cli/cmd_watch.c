@@ -26,7 +26,8 @@ static void put_step(glot_str *out, const glot_watch *w)
 {
     char text[128];
     bool is_train = strcmp(w->progress.name, "train") == 0;
-    cli_step_text(text, is_train, glot_json_number(w->step, "ce"), glot_json_number(w->step, is_train ? "balance" : "lpr"),
+    cli_step_text(text, is_train, glot_json_number(w->step, "ce"),
+                  glot_json_number(w->step, is_train ? "balance" : "lpr"),
                   glot_json_number(w->step, "grad_norm"), glot_json_number(w->step, "lr"));
     glot_progress_line(&w->progress, text, out);
 }

@@ -123,7 +123,8 @@ static glot_status read_task(cli_tasks *tasks, const glot_cli *cli, const char *
                              glot_error *err)
 {
     const char *from = glot_args_string(cli->args, "examples");
-    size_t limit = (size_t)glot_args_int(cli->args, "limit"), shots = (size_t)glot_args_int(cli->args, "shots");
+    size_t limit = (size_t)glot_args_int(cli->args, "limit"),
+           shots = (size_t)glot_args_int(cli->args, "shots");
     cli_task *task = &tasks->items[tasks->n++];
     *task = (cli_task){.path = path, .name = glot_task_name(path)};
     if (!task->name)
@@ -140,7 +141,8 @@ static glot_status read_tasks(cli_tasks *tasks, const glot_cli *cli, glot_error 
 {
     size_t n;
     const char *const *paths = glot_args_words(cli->args, "tasks", &n);
-    const char *from = glot_args_string(cli->args, "examples"), *name = glot_args_string(cli->args, "template");
+    const char *from = glot_args_string(cli->args, "examples"),
+               *name = glot_args_string(cli->args, "template");
     const glot_template *t = &glot_template_plain;
     if ((glot_args_int(cli->args, "shots") > 0) != (from != NULL))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--shots N and --examples FILE go together");

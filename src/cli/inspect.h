@@ -1,4 +1,5 @@
-/* inspect.h: the parts of `glot inspect`: what is looked at, the kinds that have a file of their own, and the text form of what was found. */
+/* inspect.h: the parts of `glot inspect`: what is looked at, the kinds that have a file of their own, and the
+ * text form of what was found. */
 #ifndef GLOT_CLI_INSPECT_H
 #define GLOT_CLI_INSPECT_H
 
@@ -11,14 +12,15 @@ typedef struct inspection {
     json_t *document;
 } inspection;
 
-/* Sets a key (takes the reference); a value that memory did not suffice for shows when the document is printed. */
+/* Sets a key (takes the reference); a value that memory did not suffice for shows when the document is
+ * printed. */
 void inspect_put(inspection *in, const char *key, json_t *value);
 void inspect_put_int(inspection *in, const char *key, int64_t value);
 void inspect_put_text(inspection *in, const char *key, const char *value);
 
 glot_status inspect_model_dir(inspection *in, glot_error *err);
-/* A run: what is done and what came of it; its checkpoints and its result are read to the last byte. `state`, the job's own record, is in the JSON
- * document only. */
+/* A run: what is done and what came of it; its checkpoints and its result are read to the last byte. `state`,
+ * the job's own record, is in the JSON document only. */
 glot_status inspect_run(inspection *in, glot_error *err);
 glot_status inspect_checkpoint(inspection *in, glot_error *err);
 

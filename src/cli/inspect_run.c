@@ -20,7 +20,8 @@ void inspect_put_text(inspection *in, const char *key, const char *value)
     inspect_put(in, key, json_string(value));
 }
 
-/* Copies keys of a state that say something to a person, as they stand there; the whole of it is for programs. */
+/* Copies keys of a state that say something to a person, as they stand there; the whole of it is for
+ * programs. */
 static void put_state(inspection *in, const json_t *state, const char *const *keys)
 {
     for (; *keys; keys++)
@@ -51,7 +52,8 @@ static json_t *scores_json(const json_t *state)
         {
             if (!json_object_get(all, language))
                 json_object_set_new(all, language, json_object());
-            json_object_set(json_object_get(all, language), whens[i], json_object_get(score, "bits_per_byte"));
+            json_object_set(json_object_get(all, language), whens[i],
+                            json_object_get(score, "bits_per_byte"));
         }
     return all;
 }
@@ -77,7 +79,8 @@ static glot_status look_at_checkpoints(inspection *in, glot_error *err)
 {
     char **names = NULL, *dir = glot_path_join(in->path, "checkpoints");
     size_t n = 0;
-    glot_status status = dir ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the path of the checkpoints");
+    glot_status status =
+        dir ? GLOT_OK : GLOT_FAIL(err, GLOT_NOMEM, "no memory for the path of the checkpoints");
     if (status == GLOT_OK && glot_path_is_dir(dir)) {
         status = glot_dir_list(&names, &n, dir, err);
         if (status == GLOT_OK)

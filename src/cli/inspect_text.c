@@ -1,4 +1,5 @@
-/* inspect_text.c: any JSON document as text for people. Names lose their underscores, equal neighbours in a list are counted. */
+/* inspect_text.c: any JSON document as text for people. Names lose their underscores, equal neighbours in a
+ * list are counted. */
 #include "cli/inspect.h"
 #include "base/progress.h"
 
@@ -30,7 +31,8 @@ static void put_list(glot_str *out, const json_t *list)
     size_t n = json_array_size(list);
     for (size_t i = 0, next; i < n; i = next) {
         const json_t *item = json_array_get(list, i);
-        for (next = i + 1; next < n && !json_is_array(item) && json_equal(item, json_array_get(list, next)); next++)
+        for (next = i + 1; next < n && !json_is_array(item) && json_equal(item, json_array_get(list, next));
+             next++)
             continue;
         glot_str_puts(out, i ? separator_of(item) : "");
         put_value(out, item);
@@ -102,7 +104,8 @@ static void put_block(glot_str *out, const json_t *value)
 
 static bool needs_block(const char *key, const json_t *value)
 {
-    return json_is_object(json_array_get(value, 0)) || strcmp(key, "metadata") == 0 || strcmp(key, "bits_per_byte") == 0;
+    return json_is_object(json_array_get(value, 0)) || strcmp(key, "metadata") == 0 ||
+           strcmp(key, "bits_per_byte") == 0;
 }
 
 /* Large numbers once more, as people say them. */

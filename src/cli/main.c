@@ -21,25 +21,27 @@ const glot_command *const cli_commands[] = {
 static const glot_option common_rows[] = {
     {"threads", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = MAX_THREADS, .initial = "0",
      .help = "threads to work with; 0: GLOT_THREADS, or every core it may use", .group = "Common options"},
-    {"quiet", .letter = 'q', .kind = GLOT_OPTION_FLAG, .help = "no progress and no notes, only warnings and errors",
-     .group = "Common options"},
+    {"quiet", .letter = 'q', .kind = GLOT_OPTION_FLAG,
+     .help = "no progress and no notes, only warnings and errors", .group = "Common options"},
     {"verbose", .letter = 'v', .kind = GLOT_OPTION_FLAG, .help = "say more", .group = "Common options"},
     {"help", .letter = 'h', .kind = GLOT_OPTION_FLAG, .help = "print this text", .group = "Common options"},
     {0},
 };
 
 static const glot_option json_rows[] = {
-    {"json", .kind = GLOT_OPTION_FLAG, .help = "print one JSON document instead of text", .group = "Common options"},
+    {"json", .kind = GLOT_OPTION_FLAG, .help = "print one JSON document instead of text",
+     .group = "Common options"},
     {0},
 };
 
 static const glot_option model_rows[] = {
     {"device", .kind = GLOT_OPTION_CHOICE, .value = "auto|cpu|cuda", .initial = "auto",
      .help = "what runs the model; auto: GLOT_DEVICE, or the best there is", .group = "Model options"},
-    {"dtype", .kind = GLOT_OPTION_CHOICE, .value = "float32|bf16", .initial = "float32", .help = "type of the matrix products",
-     .group = "Model options"},
+    {"dtype", .kind = GLOT_OPTION_CHOICE, .value = "float32|bf16", .initial = "float32",
+     .help = "type of the matrix products", .group = "Model options"},
     {"language", .kind = GLOT_OPTION_STRING, .value = "L",
-     .help = "the text's language: an old one keeps to the base model's path throughout", .group = "Model options"},
+     .help = "the text's language: an old one keeps to the base model's path throughout",
+     .group = "Model options"},
     {0},
 };
 
@@ -67,7 +69,9 @@ glot_status cli_find_command(const glot_command **out, const char *name, glot_er
         }
     }
     if (nearest && least <= 2 && 2 * least <= length && least > 0)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown command '%s', did you mean '%s'? 'glot --help' lists them all", name, nearest->name);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "unknown command '%s', did you mean '%s'? 'glot --help' lists them all", name,
+                         nearest->name);
     if (least > 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "unknown command '%s', 'glot --help' lists them", name);
     *out = nearest;
@@ -100,7 +104,8 @@ static glot_status choose_threads(int *threads, const glot_args *args, glot_erro
     const char *variable = getenv("GLOT_THREADS");
     int64_t n = glot_args_int(args, "threads");
     if (n == 0 && variable && *variable && (!glot_parse_int(&n, variable) || n < 0 || n > MAX_THREADS))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "the environment variable GLOT_THREADS is '%s', expected 0 to %d", variable,
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "the environment variable GLOT_THREADS is '%s', expected 0 to %d", variable,
                          MAX_THREADS);
     *threads = n ? (int)n : glot_cpu_count();
     return GLOT_OK;
@@ -117,8 +122,8 @@ static glot_status print_help(const glot_command *command, const glot_option *co
     return status;
 }
 
-static glot_status run_parsed(const glot_command *command, const glot_option *const *tables, const glot_args *args,
-                              glot_error *err)
+static glot_status run_parsed(const glot_command *command, const glot_option *const *tables,
+                              const glot_args *args, glot_error *err)
 {
     if (glot_args_flag(args, "help"))
         return print_help(command, tables, err);

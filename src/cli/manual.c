@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static const char about[] = "teaches a large language model new languages without making it forget the old ones";
+static const char about[] =
+    "teaches a large language model new languages without making it forget the old ones";
 
 static const struct {
     int code;
@@ -21,19 +22,25 @@ static const struct {
 } variables[] = {
     {"GLOT_CACHE", "where fetched models are kept (default ~/.cache/glot)"},
     {"GLOT_THREADS", "threads to work with where --threads is not given"},
-    {"GLOT_ISA", "instruction set of the CPU kernels: portable, avx2, avx512, avx512_bf16 (default: the best there is)"},
+    {"GLOT_ISA",
+     "instruction set of the CPU kernels: portable, avx2, avx512, avx512_bf16 (default: the best there is)"},
     {"GLOT_DEVICE", "what runs models where --device is not given"},
     {"NO_COLOR", "no colours on a terminal"},
 };
 
-enum { N_EXIT_CODES = sizeof exit_codes / sizeof exit_codes[0], N_VARIABLES = sizeof variables / sizeof variables[0] };
+enum {
+    N_EXIT_CODES = sizeof exit_codes / sizeof exit_codes[0],
+    N_VARIABLES = sizeof variables / sizeof variables[0]
+};
 
 void cli_overview(glot_str *out)
 {
-    glot_str_printf(out, "glot %s\n\nusage: glot COMMAND [options]\n\nCommands, in the order of the work:\n", about);
+    glot_str_printf(out, "glot %s\n\nusage: glot COMMAND [options]\n\nCommands, in the order of the work:\n",
+                    about);
     for (size_t i = 0; cli_commands[i]; i++)
         glot_str_printf(out, "  %-12s%s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    glot_str_puts(out, "\n'glot COMMAND --help' explains one command, 'glot --version' says what this program is.\n");
+    glot_str_puts(
+        out, "\n'glot COMMAND --help' explains one command, 'glot --version' says what this program is.\n");
 }
 
 /* Markdown. */
@@ -58,7 +65,8 @@ static void markdown_command(glot_str *out, const glot_command *command)
 {
     const glot_option *tables[CLI_MAX_TABLES];
     cli_tables(tables, command);
-    glot_str_printf(out, "\n## glot %s\n\n%s.\n\n    glot %s", command->name, command->summary, command->name);
+    glot_str_printf(out, "\n## glot %s\n\n%s.\n\n    glot %s", command->name, command->summary,
+                    command->name);
     glot_options_usage(out, tables);
     glot_str_puts(out, " [options]\n\n| option | meaning | range, unit, default |\n| --- | --- | --- |\n");
     for (size_t t = 0; tables[t + 1]; t++) /* the last table is common to all commands */
@@ -70,11 +78,14 @@ void cli_manual_markdown(glot_str *out)
 {
     const glot_option *tables[CLI_MAX_TABLES];
     size_t n = 0;
-    glot_str_printf(out,
-                    "# The command line\n\nglot %s. This page is made by\n`glot help --as markdown` from the tables that "
-                    "parse the options; `tools/update-docs` renews it and a test compares it.\n\n",
-                    about);
-    glot_str_puts(out, "Every command also takes:\n\n| option | meaning | range, unit, default |\n| --- | --- | --- |\n");
+    glot_str_printf(
+        out,
+        "# The command line\n\nglot %s. This page is made by\n`glot help --as markdown` from the tables that "
+        "parse the options; `tools/update-docs` renews it and a test compares it.\n\n",
+        about);
+    glot_str_puts(
+        out,
+        "Every command also takes:\n\n| option | meaning | range, unit, default |\n| --- | --- | --- |\n");
     cli_tables(tables, cli_commands[0]);
     while (tables[n + 1])
         n++;
@@ -173,8 +184,8 @@ json_t *cli_manual_json(void)
     for (size_t i = 0; list && cli_commands[i]; i++) {
         const glot_option *tables[CLI_MAX_TABLES];
         cli_tables(tables, cli_commands[i]);
-        json_t *command = json_pack("{s:s, s:s, s:o}", "name", cli_commands[i]->name, "summary", cli_commands[i]->summary,
-                                    "options", glot_options_json(tables));
+        json_t *command = json_pack("{s:s, s:s, s:o}", "name", cli_commands[i]->name, "summary",
+                                    cli_commands[i]->summary, "options", glot_options_json(tables));
         if (json_array_append_new(list, command) != 0) {
             json_decref(list);
             return NULL;

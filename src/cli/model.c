@@ -13,7 +13,8 @@ glot_status cli_backend_open(glot_backend **out, const glot_cli *cli, glot_error
     if (strcmp(device, "cuda") == 0)
         return GLOT_FAIL(err, GLOT_UNSUPPORTED, "device 'cuda' is not in this build, expected auto or cpu");
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "device '%s' is unknown, expected auto, cpu or cuda", device);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "device '%s' is unknown, expected auto, cpu or cuda",
+                         device);
     GLOT_TRY(glot_cpu_backend_create(out, cli->threads, NULL, err));
     if (strcmp(dtype, "bf16") == 0)
         (*out)->products = GLOT_BF16;
@@ -42,8 +43,9 @@ static glot_status resolve_language(cli_model *m, const char *language, glot_err
             return GLOT_OK;
         }
     glot_str names = all_languages(c);
-    glot_status status = GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language '%s' is none of the languages of '%s': %s", language, m->model->path,
-                                   names.data ? names.data : "it names none");
+    glot_status status =
+        GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--language '%s' is none of the languages of '%s': %s", language,
+                  m->model->path, names.data ? names.data : "it names none");
     glot_str_release(&names);
     return status;
 }
@@ -59,8 +61,10 @@ glot_status cli_model_open(cli_model *m, const glot_cli *cli, bool with_tokenize
         return GLOT_OK;
     GLOT_TRY(glot_tokenizer_open_model(&m->tokenizer, path, err));
     if (glot_tokenizer_size(m->tokenizer) > m->model->config.vocab_size)
-        return GLOT_FAIL(err, GLOT_BAD_VALUE, "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64 " entries", path,
-                         glot_tokenizer_size(m->tokenizer) - 1, m->model->config.vocab_size);
+        return GLOT_FAIL(err, GLOT_BAD_VALUE,
+                         "'%s': the tokenizer has ids up to %d, but the model's vocabulary has %" PRId64
+                         " entries",
+                         path, glot_tokenizer_size(m->tokenizer) - 1, m->model->config.vocab_size);
     return glot_encoder_create(&m->encoder, m->tokenizer, err);
 }
 

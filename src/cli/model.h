@@ -1,4 +1,5 @@
-/* model.h: what every command that runs a model does first: the backend, the model, its tokenizer, --device, --dtype and --language. */
+/* model.h: what every command that runs a model does first: the backend, the model, its tokenizer, --device,
+ * --dtype and --language. */
 #ifndef GLOT_CLI_MODEL_H
 #define GLOT_CLI_MODEL_H
 

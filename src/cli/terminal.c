@@ -1,5 +1,6 @@
-/* terminal.c: everything that reaches a person: the result on standard output, the rest on standard error. Colours, and a line
- * that is written over, only where standard error is a terminal; no colours with NO_COLOR. */
+/* terminal.c: everything that reaches a person: the result on standard output, the rest on standard error.
+ * Colours, and a line that is written over, only where standard error is a terminal; no colours with
+ * NO_COLOR. */
 #include "base/log.h"
 #include "cli/cli.h"
 
@@ -31,7 +32,8 @@ double cli_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* A progress line makes way for other text, on standard output too: both may be the same terminal. The lock is held. */
+/* A progress line makes way for other text, on standard output too: both may be the same terminal. The lock
+ * is held. */
 static void clear_line(void)
 {
     if (terminal.is_line_open)
@@ -152,8 +154,9 @@ static size_t terminal_width(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-/* Bytes of `line` to show in `width` columns: all of it, or without its last fields, or (a single one is too long) what there is
- * room for. The text is ASCII but for a name at its start, which may be cut sooner than it would have to. */
+/* Bytes of `line` to show in `width` columns: all of it, or without its last fields, or (a single one is too
+ * long) what there is room for. The text is ASCII but for a name at its start, which may be cut sooner than
+ * it would have to. */
 static size_t fitting_bytes(const char *line, size_t width)
 {
     size_t n = strlen(line), fits = 0;
@@ -164,7 +167,8 @@ static size_t fitting_bytes(const char *line, size_t width)
             fits = i;
     if (fits)
         return fits;
-    for (fits = width; fits && ((unsigned char)line[fits] & 0xC0) == 0x80; fits--) /* not inside a character */
+    for (fits = width; fits && ((unsigned char)line[fits] & 0xC0) == 0x80;
+         fits--) /* not inside a character */
         ;
     return fits;
 }

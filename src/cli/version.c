@@ -33,8 +33,8 @@ static json_t *libraries(void)
     first_number(pcre2, sizeof pcre2, long_text);
     first_number(openssl, sizeof openssl, OpenSSL_version(OPENSSL_VERSION));
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "jansson", jansson_version_str(), "libyaml",
-                     yaml_get_version_string(), "zlib", zlibVersion(), "zstd", ZSTD_versionString(), "pcre2", pcre2,
-                     "openssl", openssl);
+                     yaml_get_version_string(), "zlib", zlibVersion(), "zstd", ZSTD_versionString(), "pcre2",
+                     pcre2, "openssl", openssl);
 }
 
 static json_t *instruction_sets(void)
@@ -77,9 +77,9 @@ glot_status cli_version(bool is_json, glot_error *err)
     if (!isas || !libs) {
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for the version");
     } else if (is_json) {
-        status = cli_json(json_pack("{s:s, s:s, s:s?, s:O, s:O, s:s}", "name", "glot", "version", glot_version(), "commit",
-                                    *GLOT_COMMIT ? GLOT_COMMIT : NULL, "instruction_sets", isas, "libraries", libs,
-                                    "compiler", COMPILER),
+        status = cli_json(json_pack("{s:s, s:s, s:s?, s:O, s:O, s:s}", "name", "glot", "version",
+                                    glot_version(), "commit", *GLOT_COMMIT ? GLOT_COMMIT : NULL,
+                                    "instruction_sets", isas, "libraries", libs, "compiler", COMPILER),
                           err);
     } else {
         put_text(&text, isas, libs);

@@ -27,9 +27,9 @@ void glot_gate_forward(glot_backend *be, const glot_tensor *is_original, const g
     glot_op_gate_decide(be, is_original, &logits, paths->is_exact);
 }
 
-void glot_gate_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *x, const glot_moe_weights *w,
-                        glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths,
-                        const glot_router_losses *losses)
+void glot_gate_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *x,
+                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
+                        const glot_moe_paths *paths, const glot_router_losses *losses)
 {
     int64_t n_tokens = glot_tensor_rows(x);
     glot_tensor logits = glot_tensor_prefix_2d(&acts->language_logits, n_tokens, 2);

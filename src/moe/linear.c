@@ -1,8 +1,9 @@
-/* linear.c: a linear layer and its adapter. Nothing of the adapter is kept for the backward pass: x A^T is made again, which
- * costs r / n of the layer. */
+/* linear.c: a linear layer and its adapter. Nothing of the adapter is kept for the backward pass: x A^T is
+ * made again, which costs r / n of the layer. */
 #include "moe/linear.h"
 
-void glot_lora_scratch_plan(glot_lora_scratch *scratch, glot_pool *pool, int64_t n_tokens, int64_t rank, bool is_training)
+void glot_lora_scratch_plan(glot_lora_scratch *scratch, glot_pool *pool, int64_t n_tokens, int64_t rank,
+                            bool is_training)
 {
     *scratch = (glot_lora_scratch){0};
     if (rank == 0)
@@ -14,7 +15,8 @@ void glot_lora_scratch_plan(glot_lora_scratch *scratch, glot_pool *pool, int64_t
 }
 
 /* u [T, r] = s x A^T, or (w: B) s dy B. */
-static glot_tensor narrow(glot_backend *be, const glot_tensor *room, const glot_tensor *x, const glot_tensor *w, double scale)
+static glot_tensor narrow(glot_backend *be, const glot_tensor *room, const glot_tensor *x,
+                          const glot_tensor *w, double scale)
 {
     glot_tensor u = glot_tensor_prefix_2d(room, glot_tensor_rows(x), glot_tensor_rows(w));
     glot_op_linear(be, &u, x, w, NULL);
@@ -44,8 +46,8 @@ void glot_linears_forward(glot_backend *be, const glot_tensor *const *y, const g
 }
 
 /* The gradients of A and B; gives d_u, which goes on to x. */
-static glot_tensor lora_backward(glot_backend *be, const glot_tensor *dy, const glot_tensor *x, const glot_lora *lora,
-                                 const glot_lora_scratch *scratch)
+static glot_tensor lora_backward(glot_backend *be, const glot_tensor *dy, const glot_tensor *x,
+                                 const glot_lora *lora, const glot_lora_scratch *scratch)
 {
     glot_tensor u = narrow(be, &scratch->u, x, lora->a, lora->scale);
     glot_tensor d_u = narrow(be, &scratch->d_u, dy, lora->b, lora->scale);
@@ -54,8 +56,9 @@ static glot_tensor lora_backward(glot_backend *be, const glot_tensor *dy, const 
     return d_u;
 }
 
-void glot_linear_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
-                          const glot_linear *l, const glot_lora_scratch *scratch, bool is_added)
+void glot_linear_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
+                          const glot_tensor *x, const glot_linear *l, const glot_lora_scratch *scratch,
+                          bool is_added)
 {
     glot_tensor d_u = {0};
     if (l->d_weight)

@@ -1,7 +1,7 @@
 /* linear.h
  *
- * A linear layer, forward and backward, with everything that belongs to it: its weight, a bias, and LoRA (Hu et al.,
- * arXiv 2106.09685) beside the weight:
+ * A linear layer, forward and backward, with everything that belongs to it: its weight, a bias, and LoRA (Hu
+ * et al., arXiv 2106.09685) beside the weight:
  *
  *     y = x W^T + bias + s (x A^T) B^T        s = alpha / r
  *
@@ -12,7 +12,8 @@
 
 #include "tensor/backend.h"
 
-/* The adapter of a weight [n, k]. B is kept as its transpose: then every product below is one that the ops have. */
+/* The adapter of a weight [n, k]. B is kept as its transpose: then every product below is one that the ops
+ * have. */
 typedef struct glot_lora {
     const glot_tensor *a, *b;     /* [r, k], [r, n] */
     const glot_tensor *d_a, *d_b; /* += by the backward pass */
@@ -31,7 +32,8 @@ typedef struct glot_linear {
 } glot_linear;
 
 /* u and d_u for at most T tokens; d_u only where the backward pass will follow. */
-void glot_lora_scratch_plan(glot_lora_scratch *scratch, glot_pool *pool, int64_t n_tokens, int64_t rank, bool is_training);
+void glot_lora_scratch_plan(glot_lora_scratch *scratch, glot_pool *pool, int64_t n_tokens, int64_t rank,
+                            bool is_training);
 
 enum { GLOT_MAX_LINEARS = 3 };
 
@@ -44,8 +46,10 @@ static inline void glot_linear_forward(glot_backend *be, const glot_tensor *y, c
 {
     glot_linears_forward(be, &y, x, l, 1, scratch);
 }
-/* dx [T, k] = (or, is_added, +=) the gradient of x, unless NULL; gradients of what trains +=. dx may be x: that is read before. */
-void glot_linear_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
-                          const glot_linear *l, const glot_lora_scratch *scratch, bool is_added);
+/* dx [T, k] = (or, is_added, +=) the gradient of x, unless NULL; gradients of what trains +=. dx may be x:
+ * that is read before. */
+void glot_linear_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy,
+                          const glot_tensor *x, const glot_linear *l, const glot_lora_scratch *scratch,
+                          bool is_added);
 
 #endif

@@ -7,7 +7,8 @@
  *     o = W_down (silu(W_gate x) * (W_up x))         per row, with its expert's matrices
  *     y = o_first + sum over the other slots of w (o - o_first)
  *
- * The last line makes upcycling exact: where the experts agree the result is theirs, bit for bit, whatever the weights are.
+ * The last line makes upcycling exact: where the experts agree the result is theirs, bit for bit, whatever
+ * the weights are.
  */
 #include "moe/moe.h"
 
@@ -36,8 +37,8 @@ static glot_dispatch plan_view(const glot_dispatch *full, int64_t n_tokens, int 
     return plan;
 }
 
-static layer_view view_of(const glot_moe_acts *acts, const glot_moe_scratch *scratch, const glot_moe_weights *w,
-                          int64_t n_tokens)
+static layer_view view_of(const glot_moe_acts *acts, const glot_moe_scratch *scratch,
+                          const glot_moe_weights *w, int64_t n_tokens)
 {
     int k = slots_of(w);
     int64_t n_rows = n_tokens * k;
@@ -65,9 +66,10 @@ typedef struct ffn_layers {
 
 static ffn_layers ffn_of(const glot_moe_weights *w)
 {
-    return (ffn_layers){.gate = {.weight = w->gate_proj[0], .d_weight = w->d_gate_proj[0], .lora = w->gate_lora},
-                        .up = {.weight = w->up_proj[0], .d_weight = w->d_up_proj[0], .lora = w->up_lora},
-                        .down = {.weight = w->down_proj[0], .d_weight = w->d_down_proj[0], .lora = w->down_lora}};
+    return (ffn_layers){
+        .gate = {.weight = w->gate_proj[0], .d_weight = w->d_gate_proj[0], .lora = w->gate_lora},
+        .up = {.weight = w->up_proj[0], .d_weight = w->d_up_proj[0], .lora = w->up_lora},
+        .down = {.weight = w->down_proj[0], .d_weight = w->d_down_proj[0], .lora = w->down_lora}};
 }
 
 static void ffn_inner(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
@@ -78,8 +80,8 @@ static void ffn_inner(glot_backend *be, const glot_tensor *x, const glot_moe_wei
     glot_linears_forward(be, out, x, (glot_linear[]){layers.gate, layers.up}, 2, &scratch->lora);
 }
 
-static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
-                        const glot_moe_scratch *scratch)
+static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tensor *x,
+                        const glot_moe_weights *w, layer_view *v, const glot_moe_scratch *scratch)
 {
     ffn_layers layers = ffn_of(w);
     ffn_inner(be, x, w, v, scratch);
@@ -88,7 +90,8 @@ static void ffn_forward(glot_backend *be, const glot_tensor *y, const glot_tenso
 }
 
 static void ffn_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
-                         const glot_moe_weights *w, layer_view *v, glot_moe_scratch *scratch, bool is_dx_needed)
+                         const glot_moe_weights *w, layer_view *v, glot_moe_scratch *scratch,
+                         bool is_dx_needed)
 {
     ffn_layers layers = ffn_of(w);
     bool is_trained = layers.gate.d_weight || layers.gate.lora;
@@ -118,8 +121,8 @@ static glot_dtype float32_products(glot_backend *be)
     return products;
 }
 
-/* Every token has logits and probabilities, the LPR loss needs them; one that the gate or the exact path sends past
- * the router has no choice of experts. */
+/* Every token has logits and probabilities, the LPR loss needs them; one that the gate or the exact path
+ * sends past the router has no choice of experts. */
 static void route(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
                   glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths)
 {
@@ -158,8 +161,8 @@ void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor 
     glot_op_moe_combine(be, y, &v.rows, &v.weights, &v.plan);
 }
 
-void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, glot_moe_acts *acts,
-                        glot_moe_scratch *scratch)
+void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w,
+                        glot_moe_acts *acts, glot_moe_scratch *scratch)
 {
     layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
     if (w->n_experts == 1)
@@ -176,10 +179,12 @@ static bool any_trained(const glot_moe_weights *w)
     return false;
 }
 
-/* d_rows [R, h] -> the experts' weight gradients and, where something trains below, dx. The gradients of gate and up
- * take their places, and hidden, which is not kept for every layer, is made again in that of its own gradient. */
-static void experts_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_rows, const glot_tensor *x,
-                             const glot_moe_weights *w, layer_view *v, bool is_dx_needed, bool is_added)
+/* d_rows [R, h] -> the experts' weight gradients and, where something trains below, dx. The gradients of gate
+ * and up take their places, and hidden, which is not kept for every layer, is made again in that of its own
+ * gradient. */
+static void experts_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_rows,
+                             const glot_tensor *x, const glot_moe_weights *w, layer_view *v,
+                             bool is_dx_needed, bool is_added)
 {
     const glot_tensor *d_gate = &v->gate, *d_up = &v->up, *d_hidden = &v->hidden;
     bool is_trained = any_trained(w);
@@ -188,7 +193,8 @@ static void experts_backward(glot_backend *be, const glot_tensor *dx, const glot
     glot_op_grouped_linear_backward_input(be, d_hidden, d_rows, w->down_proj, &v->plan, false);
     glot_op_swiglu_backward(be, d_gate, d_up, is_trained ? &v->hidden : NULL, d_hidden, &v->gate, &v->up);
     if (is_trained) {
-        glot_op_grouped_linear_backward_weight(be, w->d_down_proj, d_rows, &v->hidden, &v->plan, false, is_added);
+        glot_op_grouped_linear_backward_weight(be, w->d_down_proj, d_rows, &v->hidden, &v->plan, false,
+                                               is_added);
         glot_op_grouped_linear_backward_weight(be, w->d_gate_proj, d_gate, x, &v->plan, true, is_added);
         glot_op_grouped_linear_backward_weight(be, w->d_up_proj, d_up, x, &v->plan, true, is_added);
     }
@@ -199,7 +205,8 @@ static void experts_backward(glot_backend *be, const glot_tensor *dx, const glot
     }
 }
 
-static void router_losses(glot_backend *be, const glot_tensor *d_logits, layer_view *v, const glot_router_losses *losses)
+static void router_losses(glot_backend *be, const glot_tensor *d_logits, layer_view *v,
+                          const glot_router_losses *losses)
 {
     if (losses->balance_scale != 0.0)
         glot_op_balance_loss(be, losses->balance_loss, d_logits, &v->probs, &v->plan, losses->balance_factor,
@@ -211,7 +218,8 @@ static void router_losses(glot_backend *be, const glot_tensor *d_logits, layer_v
 
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
-                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed, bool is_added)
+                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed,
+                       bool is_added)
 {
     layer_view v = view_of(acts, scratch, w, glot_tensor_rows(x));
     if (w->n_experts == 1) {

@@ -28,7 +28,8 @@ typedef struct glot_moe_weights {
     const glot_tensor *const *d_gate_proj;  /* E entries, each NULL or a gradient */
     const glot_tensor *const *d_up_proj;
     const glot_tensor *const *d_down_proj;
-    const glot_lora *gate_lora, *up_lora, *down_lora; /* beside the plain FFN's projections (E = 1); NULL: none */
+    const glot_lora *gate_lora, *up_lora,
+        *down_lora; /* beside the plain FFN's projections (E = 1); NULL: none */
 } glot_moe_weights;
 
 /* What the forward pass leaves for the backward pass. For E = 1 only gate and up ([T, f]). */
@@ -49,7 +50,7 @@ typedef struct glot_moe_scratch {
     glot_tensor d_rows;            /* [R, h] */
     glot_tensor d_router_logits;   /* [T, E of the largest layer] */
     glot_tensor d_combine_weights; /* [T, K] */
-    glot_tensor gate_input;        /* [T, h] what a language gate looks at; these three only where there is one */
+    glot_tensor gate_input; /* [T, h] what a language gate looks at; these three only where there is one */
     glot_tensor is_original;       /* U8 [T] */
     glot_tensor d_language_logits; /* [T, 2] */
     glot_lora_scratch lora;        /* the caller's: shared with the other linear layers */
@@ -57,7 +58,8 @@ typedef struct glot_moe_scratch {
 
 /* What decides, besides the router, which tokens take the original expert alone. */
 typedef struct glot_moe_paths {
-    const glot_tensor *is_exact;  /* U8 [T]: 1 on the exact path (METHOD 8), where gates are not asked; or NULL */
+    const glot_tensor
+        *is_exact; /* U8 [T]: 1 on the exact path (METHOD 8), where gates are not asked; or NULL */
     const glot_tensor *ids;       /* I32 [T] */
     const glot_tensor *documents; /* I32 [D, 4] as op gate_input; NULL: no gate is asked (stage 1) */
     const glot_tensor *gate_sums; /* F64 [slots, h] of this layer; NULL where no document has a slot */
@@ -65,7 +67,8 @@ typedef struct glot_moe_paths {
     bool is_sequence_sum;         /* the gate's form */
 } glot_moe_paths;
 
-/* The losses on router and gate; a scale of 0 leaves one out. The router's add their gradient to its logits'. */
+/* The losses on router and gate; a scale of 0 leaves one out. The router's add their gradient to its logits'.
+ */
 typedef struct glot_router_losses {
     double balance_factor;           /* E (paper), or E of layer 0 times K (released form) */
     double balance_scale;            /* coefficient and means: multiplies the gradient only */
@@ -81,12 +84,13 @@ typedef struct glot_router_losses {
 } glot_router_losses;
 
 /* Places a layer's activations, or the scratch for the largest layer, for at most T tokens. is_training: the
- * backward pass will follow; has_gate: it, or some layer, has a language gate. acts_plan leaves out the large ones
+ * backward pass will follow; has_gate: it, or some layer, has a language gate. acts_plan leaves out the large
+ * ones
  * that glot_moe_recompute can make again, gate and up: these recomputed_plan places, after it. */
 void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
                         int64_t hidden, bool has_gate);
-void glot_moe_recomputed_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
-                              int64_t ffn);
+void glot_moe_recomputed_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts,
+                              int top_k, int64_t ffn);
 void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts,
                            int max_top_k, int64_t hidden, int64_t ffn, bool is_training, bool has_gate);
 
@@ -95,23 +99,25 @@ void glot_moe_forward(glot_backend *be, const glot_tensor *y, const glot_tensor 
                       glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths);
 
 /* Makes gate and up again as the forward pass did, from what else it left. */
-void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w, glot_moe_acts *acts,
-                        glot_moe_scratch *scratch);
+void glot_moe_recompute(glot_backend *be, const glot_tensor *x, const glot_moe_weights *w,
+                        glot_moe_acts *acts, glot_moe_scratch *scratch);
 
-/* dx [T, h] = gradient of x; `is_dx_needed` false: nothing trains below, dx is not written. Weight gradients +=, but
- * those of several experts = unless is_added. gate and up of acts are used up. losses may be NULL. `paths` as the
- * forward pass had it, documents without slots. */
+/* dx [T, h] = gradient of x; `is_dx_needed` false: nothing trains below, dx is not written. Weight gradients
+ * +=, but those of several experts = unless is_added. gate and up of acts are used up. losses may be NULL.
+ * `paths` as the forward pass had it, documents without slots. */
 void glot_moe_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *dy, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
-                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed, bool is_added);
+                       const glot_moe_paths *paths, const glot_router_losses *losses, bool is_dx_needed,
+                       bool is_added);
 
-/* The language gate of a layer that has one, with paths that ask it (gate.c): is_original U8 [T] says which tokens
- * take the original expert alone. backward: the loss, the gate's gradient += and, with dx, the input's +=. */
+/* The language gate of a layer that has one, with paths that ask it (gate.c): is_original U8 [T] says which
+ * tokens take the original expert alone. backward: the loss, the gate's gradient += and, with dx, the input's
+ * +=. */
 void glot_gate_forward(glot_backend *be, const glot_tensor *is_original, const glot_tensor *x,
                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
                        const glot_moe_paths *paths);
-void glot_gate_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *x, const glot_moe_weights *w,
-                        glot_moe_acts *acts, glot_moe_scratch *scratch, const glot_moe_paths *paths,
-                        const glot_router_losses *losses);
+void glot_gate_backward(glot_backend *be, const glot_tensor *dx, const glot_tensor *x,
+                        const glot_moe_weights *w, glot_moe_acts *acts, glot_moe_scratch *scratch,
+                        const glot_moe_paths *paths, const glot_router_losses *losses);
 
 #endif

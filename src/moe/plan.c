@@ -19,8 +19,8 @@ static void dispatch_plan(glot_dispatch *plan, glot_pool *pool, int64_t n_tokens
     plan->slot_rows = taken(pool, glot_tensor_2d(GLOT_I32, n_tokens, top_k));
 }
 
-void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k, int64_t hidden,
-                        bool has_gate)
+void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
+                        int64_t hidden, bool has_gate)
 {
     glot_dtype real = pool->be->real;
     int k = top_k < n_experts ? top_k : n_experts;
@@ -37,16 +37,16 @@ void glot_moe_acts_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, 
         acts->language_logits = taken(pool, glot_tensor_2d(real, n_tokens, 2));
 }
 
-void glot_moe_recomputed_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts, int top_k,
-                              int64_t ffn)
+void glot_moe_recomputed_plan(glot_moe_acts *acts, glot_pool *pool, int64_t n_tokens, int n_experts,
+                              int top_k, int64_t ffn)
 {
     int k = top_k < n_experts ? top_k : n_experts;
     acts->gate = taken(pool, glot_tensor_2d(pool->be->real, n_tokens * k, ffn));
     acts->up = taken(pool, glot_tensor_2d(pool->be->real, n_tokens * k, ffn));
 }
 
-void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts, int max_top_k,
-                           int64_t hidden, int64_t ffn, bool is_training, bool has_gate)
+void glot_moe_scratch_plan(glot_moe_scratch *scratch, glot_pool *pool, int64_t n_tokens, int max_experts,
+                           int max_top_k, int64_t hidden, int64_t ffn, bool is_training, bool has_gate)
 {
     glot_dtype real = pool->be->real;
     int64_t n_rows = n_tokens * max_top_k;

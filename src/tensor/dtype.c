@@ -119,7 +119,8 @@ uint16_t glot_f32_to_f16(float value)
         return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ff));
     if (magnitude >= 0x477ff000u) /* 65520 and up round to infinity */
         return (uint16_t)(sign | 0x7c00u);
-    if (magnitude < 0x38800000u) { /* below 2^-14: subnormal; adding 0.5 puts the half's last bit at the float's */
+    if (magnitude <
+        0x38800000u) { /* below 2^-14: subnormal; adding 0.5 puts the half's last bit at the float's */
         float shifted = bits_to_float(magnitude) + 0.5f;
         return (uint16_t)(sign | (float_to_bits(shifted) - 0x3f000000u));
     }

@@ -1,25 +1,25 @@
-/* dtype.h: element types. One list: name, bytes of a block, elements in a block, safetensors name ("" where it has none), GGUF
- * type number (-1 where it has none). Quantised blocks run along the last dimension. */
+/* dtype.h: element types. One list: name, bytes of a block, elements in a block, safetensors name ("" where
+ * it has none), GGUF type number (-1 where it has none). Quantised blocks run along the last dimension. */
 #ifndef GLOT_TENSOR_DTYPE_H
 #define GLOT_TENSOR_DTYPE_H
 
 #include "base/error.h"
 
-#define GLOT_DTYPE_LIST(X)                                                                                        \
-    X(F32, 4, 1, "F32", 0)                                                                                        \
-    X(F16, 2, 1, "F16", 1)                                                                                        \
-    X(BF16, 2, 1, "BF16", 30)                                                                                     \
-    X(F64, 8, 1, "F64", 28)                                                                                       \
-    X(I32, 4, 1, "I32", 26)                                                                                       \
-    X(I64, 8, 1, "I64", 27)                                                                                       \
-    X(U8, 1, 1, "U8", -1)                                                                                         \
-    X(Q4_0, 18, 32, "", 2)                                                                                        \
-    X(Q4_1, 20, 32, "", 3)                                                                                        \
-    X(Q5_0, 22, 32, "", 6)                                                                                        \
-    X(Q5_1, 24, 32, "", 7)                                                                                        \
-    X(Q8_0, 34, 32, "", 8)                                                                                        \
-    X(Q4_K, 144, 256, "", 12)                                                                                     \
-    X(Q5_K, 176, 256, "", 13)                                                                                     \
+#define GLOT_DTYPE_LIST(X)                                                                                   \
+    X(F32, 4, 1, "F32", 0)                                                                                   \
+    X(F16, 2, 1, "F16", 1)                                                                                   \
+    X(BF16, 2, 1, "BF16", 30)                                                                                \
+    X(F64, 8, 1, "F64", 28)                                                                                  \
+    X(I32, 4, 1, "I32", 26)                                                                                  \
+    X(I64, 8, 1, "I64", 27)                                                                                  \
+    X(U8, 1, 1, "U8", -1)                                                                                    \
+    X(Q4_0, 18, 32, "", 2)                                                                                   \
+    X(Q4_1, 20, 32, "", 3)                                                                                   \
+    X(Q5_0, 22, 32, "", 6)                                                                                   \
+    X(Q5_1, 24, 32, "", 7)                                                                                   \
+    X(Q8_0, 34, 32, "", 8)                                                                                   \
+    X(Q4_K, 144, 256, "", 12)                                                                                \
+    X(Q5_K, 176, 256, "", 13)                                                                                \
     X(Q6_K, 210, 256, "", 14)
 
 typedef enum glot_dtype {

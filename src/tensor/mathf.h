@@ -42,8 +42,8 @@ static inline uint32_t glot_bits_of_float(float value)
     return bits;
 }
 
-/* A step of a sum in bf16: sum + a b rounded once, a subnormal result 0 of its sign. a and b hold bf16 numbers, so that their product is
- * exact. This is what one half of AVX512-BF16's vdpbf16ps does. */
+/* A step of a sum in bf16: sum + a b rounded once, a subnormal result 0 of its sign. a and b hold bf16
+ * numbers, so that their product is exact. This is what one half of AVX512-BF16's vdpbf16ps does. */
 static inline float glot_bf16_fma(float a, float b, float sum)
 {
     sum = fmaf(a, b, sum);

@@ -1,13 +1,14 @@
-/* op_bench.h: what checks of ops share (selftest and the tests): a bench on one backend, whose tensors lie between guard words, are
- * filled with NaN or with seeded numbers, and whose outputs can be compared with those of another bench.
+/* op_bench.h: what checks of ops share (selftest and the tests): a bench on one backend, whose tensors lie between
+ * guard words, are filled with NaN or with seeded numbers, and whose outputs can be compared with those of
+ * another bench.
  *
  *     bench b = bench_start(be, seed);
  *     glot_tensor x = make_normal(&b, shape, 1), out = make_output(&b, shape);
  *     glot_op_...(be, &out, &x);
  *     bench_release(&b);
  *
- * Where there is no memory for a tensor the program ends: tensors of checks are small. The CPU and the reference compute in host memory, so
- * that addresses can be looked at here.
+ * Where there is no memory for a tensor the program ends: tensors of checks are small. The CPU and the
+ * reference compute in host memory, so that addresses can be looked at here.
  */
 #ifndef GLOT_TENSOR_OP_BENCH_H
 #define GLOT_TENSOR_OP_BENCH_H
@@ -159,14 +160,16 @@ static inline bool is_same_element(const glot_tensor *a, const glot_tensor *b, i
            (isnan(get(a, i)) && isnan(get(b, i)));
 }
 
-/* The largest |got - expected| / (1 + |expected|) of all outputs; infinite where only one of the two is a number. */
+/* The largest |got - expected| / (1 + |expected|) of all outputs; infinite where only one of the two is a
+ * number. */
 static inline double bench_difference(const bench *expected, const bench *got)
 {
     double largest = 0;
     for (int i = 0; i < got->n_tensors; i++) {
         const glot_tensor *e = &expected->tensors[i].t, *g = &got->tensors[i].t;
         for (int64_t k = 0; got->tensors[i].is_output && k < glot_tensor_elements(g); k++) {
-            double difference = is_same_element(e, g, k) ? 0 : fabs(get(g, k) - get(e, k)) / (1 + fabs(get(e, k)));
+            double difference =
+                is_same_element(e, g, k) ? 0 : fabs(get(g, k) - get(e, k)) / (1 + fabs(get(e, k)));
             largest = isnan(difference) ? HUGE_VAL : fmax(largest, difference);
         }
     }

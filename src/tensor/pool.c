@@ -54,8 +54,8 @@ void glot_backend_close(glot_backend *be)
 
 bool glot_ops_complete(const glot_ops *ops)
 {
-#define GLOT_OP(name, parameters, arguments)                                                                      \
-    if (!ops->name)                                                                                               \
+#define GLOT_OP(name, parameters, arguments)                                                                 \
+    if (!ops->name)                                                                                          \
         return false;
 #include "tensor/ops.inc"
 #undef GLOT_OP

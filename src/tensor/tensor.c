@@ -38,7 +38,8 @@ bool glot_tensor_bytes_checked(size_t *out, const glot_tensor *t)
     for (int i = 0; i < t->n_dims; i++)
         if (t->shape[i] < 0 || !glot_size_mul(&n, n, (size_t)t->shape[i]))
             return false;
-    bool whole_blocks = t->n_dims == 0 || (size_t)t->shape[t->n_dims - 1] % glot_dtype_block_elements(t->dtype) == 0;
+    bool whole_blocks =
+        t->n_dims == 0 || (size_t)t->shape[t->n_dims - 1] % glot_dtype_block_elements(t->dtype) == 0;
     return n <= INT64_MAX && whole_blocks && glot_dtype_bytes(out, t->dtype, n);
 }
 

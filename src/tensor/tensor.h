@@ -1,8 +1,8 @@
 /* tensor.h
  *
- * A tensor is a small value: element type, shape in PyTorch's order (last dimension contiguous, no strides), and an address that
- * belongs to a backend. Only src/tensor may look at the address: everything above moves numbers with the backend's upload and
- * download and works with the ops of ops.inc. A tensor owns nothing.
+ * A tensor is a small value: element type, shape in PyTorch's order (last dimension contiguous, no strides),
+ * and an address that belongs to a backend. Only src/tensor may look at the address: everything above moves
+ * numbers with the backend's upload and download and works with the ops of ops.inc. A tensor owns nothing.
  */
 #ifndef GLOT_TENSOR_TENSOR_H
 #define GLOT_TENSOR_TENSOR_H

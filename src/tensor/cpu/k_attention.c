@@ -313,12 +313,14 @@ ALWAYS_INLINE void fetch_from(const float *at, uintptr_t bytes)
     __builtin_prefetch((const void *)((uintptr_t)at + bytes), 0, 2);
 }
 
-/* sums[r] += q_r . k over VN_LANES elements of d from `first`, one key in each lane. Fetches the keys after these and the values of
- * these: rows lie apart, and the processor would not guess which come next. */
-ALWAYS_INLINE void add_key_square(vn *sums, int64_t m, const few_heads *h, const keys *kv, const float *const *rows, int64_t first)
+/* sums[r] += q_r . k over VN_LANES elements of d from `first`, one key in each lane. Fetches the keys after
+ * these and the values of these: rows lie apart, and the processor would not guess which come next. */
+ALWAYS_INLINE void add_key_square(vn *sums, int64_t m, const few_heads *h, const keys *kv,
+                                  const float *const *rows, int64_t first)
 {
     vn w[VN_LANES];
-    uintptr_t next = (uintptr_t)(VN_LANES * kv->k.stride) * sizeof(float), values = (uintptr_t)kv->v.data - (uintptr_t)kv->k.data;
+    uintptr_t next = (uintptr_t)(VN_LANES * kv->k.stride) * sizeof(float),
+              values = (uintptr_t)kv->v.data - (uintptr_t)kv->k.data;
     for (int i = 0; i < VN_LANES; i++) {
         w[i] = vn_load(rows[i] + first);
         fetch_from(rows[i] + first, next);
@@ -352,7 +354,8 @@ ALWAYS_INLINE void score_few(float *scores, int64_t m, const few_heads *h, const
 }
 
 /* n vectors of columns of m rows of out: the sum over keys of score times value, divided by `by`. */
-ALWAYS_INLINE void weigh_few(float *scores, int64_t m, int64_t n, const few_heads *h, const keys *kv, const float *by, int64_t c)
+ALWAYS_INLINE void weigh_few(float *scores, int64_t m, int64_t n, const few_heads *h, const keys *kv,
+                             const float *by, int64_t c)
 {
     vn total[FEW_HEADS * FEW_VECTORS], sums[FEW_HEADS * FEW_VECTORS];
     for (int64_t i = 0; i < m * n; i++)
@@ -363,7 +366,8 @@ ALWAYS_INLINE void weigh_few(float *scores, int64_t m, int64_t n, const few_head
             sums[i] = vn_zero();
         for (int64_t j = 0; j < least(GLOT_PANEL, kv->n - panel); j++, v += kv->v.stride)
             for (int64_t i = 0; i < m * n; i++)
-                sums[i] = vn_fma(vn_set1(p + i / n * GLOT_PANEL_STRIDE + j), vn_load(v + i % n * VN_LANES), sums[i]);
+                sums[i] = vn_fma(vn_set1(p + i / n * GLOT_PANEL_STRIDE + j), vn_load(v + i % n * VN_LANES),
+                                 sums[i]);
         for (int64_t i = 0; i < m * n; i++)
             total[i] = vn_add(total[i], sums[i]);
     }
@@ -387,8 +391,8 @@ ALWAYS_INLINE void attend_heads(float *scores, int64_t m, const few_heads *h, co
 }
 
 /* All query heads of one kv head. */
-static void one_query_task(const glot_backend *be, const glot_tensor *out, const glot_tensor *q, const keys *kv,
-                           const int32_t *segment, const shape *s, int64_t kv_head)
+static void one_query_task(const glot_backend *be, const glot_tensor *out, const glot_tensor *q,
+                           const keys *kv, const int32_t *segment, const shape *s, int64_t kv_head)
 {
     forward f = forward_scratch(be, segment[3], s->d);
     int64_t row = segment[0] * s->n_heads + kv_head * s->group;

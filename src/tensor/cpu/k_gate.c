@@ -1,6 +1,6 @@
-/* k_gate.c: the language gate (METHOD 6). The formulas are those of ref/gate.c, operation by operation. A thread takes some
- * columns of every document, so that documents go on from each other's slots, and sums run in token order, however many
- * threads there are. */
+/* k_gate.c: the language gate (METHOD 6). The formulas are those of ref/gate.c, operation by operation. A
+ * thread takes some columns of every document, so that documents go on from each other's slots, and sums run
+ * in token order, however many threads there are. */
 #include "tensor/cpu/row.h"
 
 enum { COLUMNS = 64 }; /* that a thread takes at once: four cache lines of each row */
@@ -13,11 +13,12 @@ typedef struct gate_block {
     int32_t skip_id;
 } gate_block;
 
-static gate_block block_of(const glot_tensor *documents, int64_t i, const glot_tensor *ids, int64_t h, int64_t first,
-                           int32_t skip_id)
+static gate_block block_of(const glot_tensor *documents, int64_t i, const glot_tensor *ids, int64_t h,
+                           int64_t first, int32_t skip_id)
 {
     const int32_t *d = row_ints(documents) + 4 * i;
-    return (gate_block){row_ints(ids), h, d[0], (int64_t)d[0] + d[1], d[3], row_min(COLUMNS, h - first), skip_id};
+    return (gate_block){row_ints(ids), h, d[0], (int64_t)d[0] + d[1], d[3], row_min(COLUMNS, h - first),
+                        skip_id};
 }
 
 /* out and x start at the block's first column. */
@@ -44,8 +45,9 @@ static void repeat_sums(float *out, const double *sums, const gate_block *b)
 }
 
 /* Columns [first, first + COLUMNS) of every document. */
-static void gate_columns(const glot_tensor *out, const glot_tensor *sums, const glot_tensor *x, const glot_tensor *ids,
-                         const glot_tensor *documents, int64_t first, int32_t skip_id, bool is_whole)
+static void gate_columns(const glot_tensor *out, const glot_tensor *sums, const glot_tensor *x,
+                         const glot_tensor *ids, const glot_tensor *documents, int64_t first, int32_t skip_id,
+                         bool is_whole)
 {
     int64_t h = x->shape[1];
     for (int64_t i = 0; i < documents->shape[0]; i++) {
@@ -63,8 +65,9 @@ static void gate_columns(const glot_tensor *out, const glot_tensor *sums, const 
     }
 }
 
-void GLOT_KERNEL(gate_input)(glot_backend *be, const glot_tensor *out, const glot_tensor *sums, const glot_tensor *x,
-                             const glot_tensor *ids, const glot_tensor *documents, int32_t skip_id, bool is_whole)
+void GLOT_KERNEL(gate_input)(glot_backend *be, const glot_tensor *out, const glot_tensor *sums,
+                             const glot_tensor *x, const glot_tensor *ids, const glot_tensor *documents,
+                             int32_t skip_id, bool is_whole)
 {
     int64_t T = x->shape[0], h = x->shape[1];
 #pragma omp parallel for num_threads(glot_cpu_team(be, T *h)) schedule(static)
@@ -87,7 +90,8 @@ static void add_rows(double *sums, const float *d_out, const gate_block *b)
             sums[j] += (double)d_out[t * b->h + j];
 }
 
-/* The mean's gradient reaches every earlier token: it adds up from the last row back. The sum's is the same for all. */
+/* The mean's gradient reaches every earlier token: it adds up from the last row back. The sum's is the same
+ * for all. */
 static void gate_gradient(float *dx, const float *d_out, const gate_block *b, bool is_whole)
 {
     double sums[COLUMNS] = {0};
@@ -134,7 +138,8 @@ void GLOT_KERNEL(gate_decide)(glot_backend *be, const glot_tensor *is_original, 
 static double gate_token_loss(float *d, const float *z, int own, float scale)
 {
     row_softmax softmax = row_softmax_of(z, 2);
-    v16 onehot = own ? v16_sub(v16_set1(1.0f), v16_keep(v16_set1(1.0f), 1, 0.0f)) : v16_keep(v16_set1(1.0f), 1, 0.0f);
+    v16 onehot =
+        own ? v16_sub(v16_set1(1.0f), v16_keep(v16_set1(1.0f), 1, 0.0f)) : v16_keep(v16_set1(1.0f), 1, 0.0f);
     row_store(d, v16_mul(v16_sub(row_probs(z, 0, 2, softmax), onehot), v16_set1(scale)), 2);
     return log((double)softmax.sum) - (double)(z[own] - softmax.max);
 }

@@ -56,7 +56,8 @@ void GLOT_KERNEL(sum)(glot_backend *be, const glot_tensor *out, const glot_tenso
     }
 }
 
-/* sum[0 .. n) += scale[t] x_t over `rows` rows in order, n <= 16; a scale of 0 leaves a row out. The columns of a row lie `step` apart. */
+/* sum[0 .. n) += scale[t] x_t over `rows` rows in order, n <= 16; a scale of 0 leaves a row out. The columns
+ * of a row lie `step` apart. */
 static inline void add_scaled(double *sum, const float *x, int64_t rows, int64_t step, const double *scale,
                               int64_t n)
 {

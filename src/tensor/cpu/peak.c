@@ -50,7 +50,8 @@ static double now(void)
 }
 
 /* Seconds that all threads take for `steps` steps each; *count: multiply-adds. */
-static double multiply_add_seconds(double (*kernel)(int64_t steps, float *out), int n_threads, int64_t steps, double *count)
+static double multiply_add_seconds(double (*kernel)(int64_t steps, float *out), int n_threads, int64_t steps,
+                                   double *count)
 {
     double all = 0, start = now();
 #pragma omp parallel for num_threads(n_threads) schedule(static, 1) reduction(+ : all)

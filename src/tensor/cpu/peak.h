@@ -16,7 +16,8 @@ double GLOT_KERNEL(peak_pairs)(int64_t steps, float *out);
 float GLOT_KERNEL(peak_read)(const float *x, int64_t n);
 
 /* Float operations (two in a multiply-add) per second of the backend's threads together, with its instruction
- * set, on numbers of the type of its products: the best of some tries of about 10 ms. 0 for a backend that is not the CPU's. */
+ * set, on numbers of the type of its products: the best of some tries of about 10 ms. 0 for a backend that is
+ * not the CPU's. */
 double glot_cpu_peak_flops(const glot_backend *be);
 /* Bytes per second that the backend's threads read together, the best of some tries over the n floats at
  * `memory`, which should be many times what the caches hold. 0 for a backend that is not the CPU's. */

@@ -36,7 +36,8 @@ static query query_at(attention_shape a, const int32_t *segment, int64_t i, int6
 static real weights_of(real *p, query at, const glot_tensor *q, const glot_tensor *k, int64_t d, real scale)
 {
     for (int64_t j = 0; j < at.n_keys; j++)
-        p[j] = scale * ref_dot((ref_sum){0}, (ref_line){q, at.q, 1}, (ref_line){k, at.kv + j * at.step, 1}, d);
+        p[j] =
+            scale * ref_dot((ref_sum){0}, (ref_line){q, at.q, 1}, (ref_line){k, at.kv + j * at.step, 1}, d);
     ref_softmax s = ref_softmax_of(p, at.n_keys);
     for (int64_t j = 0; j < at.n_keys; j++)
         p[j] = real_exp(p[j] - s.max);

@@ -1,5 +1,6 @@
-/* gate.c: the language gate (METHOD 6): the mean of a document so far, the decision, its loss. Sums over tokens are double
- * for both reals: they are carried from call to call, and a long document must not lose its last tokens to rounding. */
+/* gate.c: the language gate (METHOD 6): the mean of a document so far, the decision, its loss. Sums over
+ * tokens are double for both reals: they are carried from call to call, and a long document must not lose its
+ * last tokens to rounding. */
 #include "tensor/ref/ref.h"
 
 /* One row of `documents` (ops.inc). */
@@ -14,8 +15,8 @@ static gated_document document_at(const glot_tensor *documents, int64_t i)
 }
 
 /* One column j of a document's rows: the mean up to each row. Returns the sum of all. */
-static double mean_column(real *out, const real *x, const int32_t *ids, int64_t h, gated_document d, double sum,
-                          int32_t skip_id)
+static double mean_column(real *out, const real *x, const int32_t *ids, int64_t h, gated_document d,
+                          double sum, int32_t skip_id)
 {
     int64_t n = d.n_before;
     for (int64_t t = d.first; t < d.end; t++) {
@@ -28,8 +29,9 @@ static double mean_column(real *out, const real *x, const int32_t *ids, int64_t 
     return sum;
 }
 
-void REF_NAME(gate_input)(glot_backend *be, const glot_tensor *out, const glot_tensor *sums, const glot_tensor *x,
-                          const glot_tensor *ids, const glot_tensor *documents, int32_t skip_id, bool is_whole)
+void REF_NAME(gate_input)(glot_backend *be, const glot_tensor *out, const glot_tensor *sums,
+                          const glot_tensor *x, const glot_tensor *ids, const glot_tensor *documents,
+                          int32_t skip_id, bool is_whole)
 {
     (void)be;
     int64_t h = x->shape[1];
@@ -38,7 +40,8 @@ void REF_NAME(gate_input)(glot_backend *be, const glot_tensor *out, const glot_t
         double *slot = d.slot < 0 ? NULL : (double *)sums->addr + d.slot * h;
         GLOT_ASSERT(d.end <= x->shape[0] && (d.n_before == 0 || slot));
         for (int64_t j = 0; j < h; j++) {
-            double sum = mean_column(reals(out) + j, reals(x) + j, ints(ids), h, d, d.n_before ? slot[j] : 0, skip_id);
+            double sum =
+                mean_column(reals(out) + j, reals(x) + j, ints(ids), h, d, d.n_before ? slot[j] : 0, skip_id);
             for (int64_t t = d.first; is_whole && t < d.end; t++)
                 reals(out)[t * h + j] = (real)sum;
             if (slot)
@@ -55,7 +58,8 @@ static int64_t count_tokens(const int32_t *ids, gated_document d, int32_t skip_i
     return n;
 }
 
-/* The mean's gradient reaches every earlier token, so it adds up from the last row back; the sum's is the same for all. */
+/* The mean's gradient reaches every earlier token, so it adds up from the last row back; the sum's is the
+ * same for all. */
 static void gradient_column(real *dx, const real *d_out, const int32_t *ids, int64_t h, gated_document d,
                             int32_t skip_id, bool is_whole)
 {
@@ -74,7 +78,8 @@ static void gradient_column(real *dx, const real *d_out, const int32_t *ids, int
 }
 
 void REF_NAME(gate_input_backward)(glot_backend *be, const glot_tensor *dx, const glot_tensor *d_out,
-                                   const glot_tensor *ids, const glot_tensor *documents, int32_t skip_id, bool is_whole)
+                                   const glot_tensor *ids, const glot_tensor *documents, int32_t skip_id,
+                                   bool is_whole)
 {
     (void)be;
     int64_t h = dx->shape[1];
@@ -97,8 +102,8 @@ void REF_NAME(gate_decide)(glot_backend *be, const glot_tensor *is_original, con
         out[t] = (exact && exact[t]) || z[2 * t] > z[2 * t + 1];
 }
 
-void REF_NAME(gate_loss)(glot_backend *be, const glot_tensor *loss, const glot_tensor *d_logits, const glot_tensor *logits,
-                         const glot_tensor *token_group, double scale)
+void REF_NAME(gate_loss)(glot_backend *be, const glot_tensor *loss, const glot_tensor *d_logits,
+                         const glot_tensor *logits, const glot_tensor *token_group, double scale)
 {
     (void)be;
     int64_t T = logits->shape[0];

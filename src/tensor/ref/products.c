@@ -27,7 +27,8 @@ void REF_NAME(linear_backward_input)(glot_backend *be, const glot_tensor *dx, co
     for (int64_t t = 0; t < T; t++)
         for (int64_t i = 0; i < k; i++) {
             real *out = reals(dx) + t * k + i;
-            *out = ref_dot(ref_product(be, is_added ? *out : 0), (ref_line){dy, t * n, 1}, (ref_line){w, i, k}, n);
+            *out = ref_dot(ref_product(be, is_added ? *out : 0), (ref_line){dy, t * n, 1},
+                           (ref_line){w, i, k}, n);
         }
 }
 
@@ -82,16 +83,17 @@ void REF_NAME(grouped_linear_backward_input)(glot_backend *be, const glot_tensor
         for (int64_t r = offsets[e]; r < offsets[e + 1]; r++)
             for (int64_t i = 0; i < k; i++) {
                 real *out = reals(dx) + r * k + i;
-                *out = ref_dot(ref_product(be, is_added ? *out : 0), (ref_line){dy, r * n, 1}, (ref_line){w[e], i, k}, n);
+                *out = ref_dot(ref_product(be, is_added ? *out : 0), (ref_line){dy, r * n, 1},
+                               (ref_line){w[e], i, k}, n);
             }
     }
 }
 
 /* The sum over the rows first .. end of dy[r][j] x[row][i], as ref_dot; a gathered row of x is not at a fixed
  * distance from the last. */
-static real rows_dot(const glot_backend *be, real start, const glot_tensor *dy, int64_t j, const glot_tensor *x,
-                     int64_t i, int64_t n, int64_t k, const glot_dispatch *plan, int64_t first, int64_t end,
-                     bool is_gathered)
+static real rows_dot(const glot_backend *be, real start, const glot_tensor *dy, int64_t j,
+                     const glot_tensor *x, int64_t i, int64_t n, int64_t k, const glot_dispatch *plan,
+                     int64_t first, int64_t end, bool is_gathered)
 {
     ref_sum sum = ref_product(be, start);
     for (int64_t r = first; r < end; r++) {
@@ -114,7 +116,8 @@ void REF_NAME(grouped_linear_backward_weight)(glot_backend *be, const glot_tenso
         for (int64_t j = 0; j < n; j++)
             for (int64_t i = 0; i < k; i++) {
                 real *out = reals(dw[e]) + j * k + i;
-                *out = rows_dot(be, is_added ? *out : 0, dy, j, x, i, n, k, plan, offsets[e], offsets[e + 1], is_gathered);
+                *out = rows_dot(be, is_added ? *out : 0, dy, j, x, i, n, k, plan, offsets[e], offsets[e + 1],
+                                is_gathered);
             }
     }
 }

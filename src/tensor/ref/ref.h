@@ -132,7 +132,8 @@ static inline void ref_sum_step(ref_sum *s, real a, real b)
 {
     if (s->n == (s->is_bf16 ? REF_PANEL_BF16 : REF_PANEL))
         ref_sum_end_panel(s);
-    s->panel = s->is_bf16 ? (real)glot_bf16_fma(ref_bf16(a), ref_bf16(b), (float)s->panel) : real_fma(a, b, s->panel);
+    s->panel = s->is_bf16 ? (real)glot_bf16_fma(ref_bf16(a), ref_bf16(b), (float)s->panel)
+                          : real_fma(a, b, s->panel);
     s->n++;
 }
 
