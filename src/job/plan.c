@@ -1,5 +1,6 @@
 /* plan.c: the numbers of a job from shapes alone: nothing of the expanded model is allocated. */
 #include "job/plan.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/progress.h"
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 /* What a process needs beside what is counted: code, tokenizer, text maps, buffers. Measured: 55-60 MiB on
  * SmolLM2. */
@@ -148,13 +148,6 @@ static uint64_t working_bytes(const glot_plan *p, const glot_recipe *r)
 
 /* ---- speed ---- */
 
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Operations a second of the model's own FFN product on 512 rows, the best of what fits into a quarter of a
  * second. */
 static glot_status measure_product(double *flops_per_s, const glot_model *model, glot_error *err)
@@ -178,11 +171,11 @@ static glot_status measure_product(double *flops_per_s, const glot_model *model,
     glot_pool_take(&pool, &x);
     glot_pool_take(&pool, &y);
     be->zero(be, &x);
-    double began = now_seconds(), best = 1e30;
-    while (now_seconds() - began < 0.25) {
-        double start = now_seconds();
+    double began = glot_seconds(), best = 1e30;
+    while (glot_seconds() - began < 0.25) {
+        double start = glot_seconds();
         glot_op_linear(be, &y, &x, w, NULL);
-        double took = now_seconds() - start;
+        double took = glot_seconds() - start;
         best = took < best ? took : best;
     }
     glot_pool_release(&pool);
@@ -211,6 +204,19 @@ static uint64_t bytes_below(const char *path)
     return total;
 }
 
+/* What the run directory holds of what the plan counts; the tokens are there already and stay. */
+static uint64_t bytes_there(const glot_recipe *r)
+{
+    static const char *const folders[] = {"checkpoints", "model"};
+    uint64_t total = 0;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char *path = glot_path_join(r->output, folders[i]);
+        total += path ? bytes_below(path) : 0;
+        glot_free(path);
+    }
+    return total;
+}
+
 /* Checkpoints that stay at most: no more than are written. */
 static uint64_t n_kept(const glot_recipe_stage *s, int64_t steps)
 {
@@ -228,7 +234,7 @@ static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_mode
     uint64_t later_disk = p->checkpoint_bytes * n_train +
                           review_bytes * (n_kept(&r->review, p->review.steps) + 1) + p->model_bytes;
     p->disk_bytes = train_disk > later_disk ? train_disk : later_disk;
-    p->disk_there_bytes = bytes_below(r->output);
+    p->disk_there_bytes = bytes_there(r);
     return glot_disk_free(&p->disk_free_bytes, r->output, err);
 }
 

@@ -43,7 +43,7 @@ typedef struct glot_plan {
     uint64_t available_bytes;             /* memory that this process may hold */
     const char *available_name;           /* what sets that: "this machine", "its control group", ... */
     uint64_t checkpoint_bytes, model_bytes, disk_bytes; /* disk_bytes: the most at any time */
-    uint64_t disk_free_bytes, disk_there_bytes; /* there: what the run directory holds already */
+    uint64_t disk_free_bytes, disk_there_bytes; /* there: what of it the run directory holds already */
     double flops_per_s;                   /* measured on a product of this model's size; 0: not measured */
     double seconds;                       /* of both stages at that speed; 0: not known */
 } glot_plan;

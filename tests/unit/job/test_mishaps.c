@@ -70,6 +70,25 @@ static void test_unreadable_checkpoint(void **state)
     forget("u");
 }
 
+/* Only what the plan counts is taken off what the disk must still hold: of a run with much text the tokens are no checkpoints. */
+static void test_disk_there(void **state)
+{
+    (void)state;
+    glot_error err = {0};
+    glot_recipe *recipe = NULL;
+    glot_plan plan;
+    const char *const settings[] = {"output=d"};
+    OK(glot_dir_make(in_root("d/tokens"), &err));
+    OK(glot_dir_make(in_root("d/checkpoints/000001"), &err));
+    OK(glot_file_write(in_root("d/tokens/train.tokens"), "tokens", 6, &err));
+    OK(glot_file_write(in_root("d/checkpoints/000001/state.json"), "{}", 2, &err));
+    OK(glot_recipe_load(&recipe, in_root("recipe.yaml"), settings, 1, &err));
+    OK(glot_plan_recipe(&plan, recipe, &err));
+    assert_int_equal(plan.disk_there_bytes, 2);
+    glot_recipe_free(recipe);
+    forget("d");
+}
+
 /* The last step of a stage is in a checkpoint though none was due, and the stage after it begins with its weights. */
 static void test_last_step(void **state)
 {
@@ -90,6 +109,7 @@ int main(void)
         cmocka_unit_test(test_frozen_weights_change),
         cmocka_unit_test(test_lost_checkpoints),
         cmocka_unit_test(test_unreadable_checkpoint),
+        cmocka_unit_test(test_disk_there),
         cmocka_unit_test(test_last_step),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
