@@ -49,6 +49,11 @@ glot_status glot_scorer_finish(glot_scorer *s, glot_text_score *out, glot_error 
 glot_status glot_score_store(glot_text_score *out, const glot_model *m, const glot_token_store *store,
                              int32_t language, const glot_score_options *options, glot_error *err);
 
+/* Feeds the documents of a language, each alone and its first `most` tokens, until max_tokens are reached;
+ * *n_tokens: those fed. Who wants to know what the layers do observes the session's workspace. */
+glot_status glot_feed_documents(glot_session *session, int64_t most, const glot_token_store *store,
+                                int32_t language, uint64_t max_tokens, uint64_t *n_tokens, glot_error *err);
+
 /* Share of tokens whose first or second choice is each expert: shares [n_layers][n_experts] (rows sum to 1),
  * over at most max_tokens tokens of the language. probs, likewise: mean router probability of each expert.
  * Both are the caller's arrays of n_layers * GLOT_MAX_EXPERTS doubles. */

@@ -36,30 +36,12 @@ static void count_layer(void *user, glot_workspace *ws, int64_t layer)
     }
 }
 
-/* Documents of the language, each alone and cut at MAX_ROWS, until max_tokens. */
-static glot_status feed_documents(glot_session *session, int64_t most, const glot_token_store *store,
-                                  int32_t language, uint64_t max_tokens, glot_error *err)
-{
-    const float *log_probs;
-    uint64_t n_tokens = 0, first = glot_token_store_first_document(store, (size_t)language);
-    uint64_t end = first + glot_token_store_language(store, (size_t)language)->n_documents;
-    for (uint64_t i = first; i < end && n_tokens < max_tokens; i++) {
-        glot_document d = glot_token_store_document(store, i);
-        int64_t n = d.n_ids < most ? d.n_ids : most;
-        if (n == 0)
-            continue;
-        glot_session_reset(session);
-        GLOT_TRY(glot_session_feed(session, d.ids, n, &log_probs, err));
-        n_tokens += (uint64_t)n;
-    }
-    return GLOT_OK;
-}
-
 glot_status glot_gate_accuracy_measure(glot_gate_accuracy *out, const glot_model *m,
                                        const glot_token_store *store, int32_t language, int32_t group,
                                        uint64_t max_tokens, glot_error *err)
 {
     int64_t most = m->config.context_length < MAX_ROWS ? m->config.context_length : MAX_ROWS;
+    uint64_t n_tokens;
     gate_count *count = NULL;
     glot_session *session = NULL;
     GLOT_TRY(glot_new(&count, 1, sizeof *count, "the gates' accuracy", err));
@@ -68,7 +50,7 @@ glot_status glot_gate_accuracy_measure(glot_gate_accuracy *out, const glot_model
     if (status == GLOT_OK) {
         glot_session_workspace(session)->on_layer = count_layer;
         glot_session_workspace(session)->on_layer_user = count;
-        status = feed_documents(session, most, store, language, max_tokens, err);
+        status = glot_feed_documents(session, most, store, language, max_tokens, &n_tokens, err);
     }
     for (int i = 0; i < GLOT_N_GATE_POSITIONS; i++)
         out->after[i] = count->n_right[i] / count->n[i];

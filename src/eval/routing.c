@@ -8,7 +8,7 @@ typedef struct routing_count {
     const glot_model *model;
     double *slots;   /* [n_layers][GLOT_MAX_EXPERTS] */
     double *p_sum;   /* [n_layers][GLOT_MAX_EXPERTS] */
-    double tokens;
+    uint64_t n_tokens;
     int32_t *ids;    /* [rows * top_k] */
     float *probs;    /* [rows * experts] */
 } routing_count;
@@ -45,25 +45,26 @@ static void to_shares(const routing_count *count, double *shares, double *probs)
             total += count->slots[l * GLOT_MAX_EXPERTS + e];
         for (int64_t i = l * GLOT_MAX_EXPERTS; i < (l + 1) * GLOT_MAX_EXPERTS; i++) {
             shares[i] = total > 0.0 ? count->slots[i] / total : 0.0;
-            probs[i] = count->tokens > 0.0 ? count->p_sum[i] / count->tokens : 0.0;
+            probs[i] = count->n_tokens ? count->p_sum[i] / (double)count->n_tokens : 0.0;
         }
     }
 }
 
-/* Feeds the documents, each alone and at most one window of it. */
-static glot_status feed_documents(routing_count *count, glot_session *session, int64_t n_context,
-                                  const glot_token_store *store, int32_t language, uint64_t max_tokens,
-                                  glot_error *err)
+glot_status glot_feed_documents(glot_session *session, int64_t most, const glot_token_store *store,
+                                int32_t language, uint64_t max_tokens, uint64_t *n_tokens, glot_error *err)
 {
     const float *log_probs;
-    for (uint64_t i = 0; i < glot_token_store_n_documents(store) && count->tokens < (double)max_tokens; i++) {
+    uint64_t first = glot_token_store_first_document(store, (size_t)language);
+    uint64_t end = first + glot_token_store_language(store, (size_t)language)->n_documents;
+    *n_tokens = 0;
+    for (uint64_t i = first; i < end && *n_tokens < max_tokens; i++) {
         glot_document d = glot_token_store_document(store, i);
-        if (d.language != language || d.n_ids == 0)
+        int64_t n = d.n_ids < most ? d.n_ids : most;
+        if (n == 0)
             continue;
-        int64_t n = d.n_ids < n_context ? d.n_ids : n_context;
         glot_session_reset(session);
         GLOT_TRY(glot_session_feed(session, d.ids, n, &log_probs, err));
-        count->tokens += (double)n;
+        *n_tokens += (uint64_t)n;
     }
     return GLOT_OK;
 }
@@ -89,7 +90,7 @@ glot_status glot_routing_shares(double *shares, double *probs, const glot_model 
     glot_session_set_exact(session, exact);
     glot_session_workspace(session)->on_layer = count_layer;
     glot_session_workspace(session)->on_layer_user = &count;
-    GLOT_TRY_OUT(feed_documents(&count, session, n_context, store, language, max_tokens, err));
+    GLOT_TRY_OUT(glot_feed_documents(session, n_context, store, language, max_tokens, &count.n_tokens, err));
     to_shares(&count, shares, probs);
 out:
     glot_session_free(session);

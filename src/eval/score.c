@@ -200,13 +200,14 @@ glot_status glot_score_store(glot_text_score *out, const glot_model *m, const gl
 {
     glot_scorer *w = NULL;
     GLOT_TRY(glot_scorer_create(&w, m, options, err));
+    uint64_t first = glot_token_store_first_document(store, (size_t)language);
+    uint64_t end = first + glot_token_store_language(store, (size_t)language)->n_documents;
     glot_status status = GLOT_OK;
-    for (uint64_t i = 0; i < glot_token_store_n_documents(store) && status == GLOT_OK; i++) {
+    for (uint64_t i = first; i < end && status == GLOT_OK; i++) {
         glot_document d = glot_token_store_document(store, i);
         if (options->max_tokens && glot_scorer_tokens(w) >= options->max_tokens)
             break;
-        if (d.language == language)
-            status = glot_scorer_add(w, &d, err);
+        status = glot_scorer_add(w, &d, err);
     }
     if (status == GLOT_OK)
         status = glot_scorer_finish(w, out, err);

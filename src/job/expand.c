@@ -21,14 +21,6 @@
 #include "job/report.h"
 
 #include <string.h>
-#include <time.h>
-
-double glot_job_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 glot_status glot_job_check_cancel(const glot_job *job, glot_error *err)
 {
@@ -180,7 +172,7 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
     json_t *text = NULL, *tasks = NULL;
     if (glot_run_dir_is_done(job->dir, when))
         return GLOT_OK;
-    double began = glot_job_now();
+    double began = glot_seconds();
     bool has_text = job->valid && job->recipe->eval.bits_per_byte; /* `train` and `review` alone have none */
     if (has_text)
         glot_job_begin(job, when, "scoring every language");
@@ -196,7 +188,7 @@ static glot_status measure(glot_job *job, const char *when, bool with_samples, g
     json_decref(text);
     json_decref(tasks);
     GLOT_TRY(status);
-    glot_job_add_seconds(job, when, glot_job_now() - began);
+    glot_job_add_seconds(job, when, glot_seconds() - began);
     return glot_run_dir_set_done(job->dir, when, err);
 }
 
@@ -272,12 +264,12 @@ static glot_status write_result(glot_job *job, glot_error *err)
 {
     if (glot_run_dir_is_done(job->dir, "model"))
         return GLOT_OK;
-    double began = glot_job_now();
+    double began = glot_seconds();
     glot_job_begin(job, "model", "writing the model and the report");
     if (!job->is_merged)
         GLOT_TRY(check_frozen(job, err));
     GLOT_TRY(save_model(job, err));
-    glot_job_add_seconds(job, "model", glot_job_now() - began);
+    glot_job_add_seconds(job, "model", glot_seconds() - began);
     json_t *results = NULL;
     GLOT_TRY(glot_job_results(&results, job, err));
     glot_status status = glot_run_dir_write_json(job->dir, "results.json", results, err);

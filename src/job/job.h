@@ -2,6 +2,7 @@
 #ifndef GLOT_JOB_JOB_H
 #define GLOT_JOB_JOB_H
 
+#include "base/clock.h"
 #include "eval/eval.h"
 #include "job/expand.h"
 #include "job/run_dir.h"
@@ -26,7 +27,6 @@ glot_status glot_job_check_cancel(const glot_job *job, glot_error *err);
 void glot_job_begin(const glot_job *job, const char *step, const char *what);
 /* Adds the seconds since `began` to a step's time in state.json. */
 void glot_job_add_seconds(glot_job *job, const char *step, double seconds);
-double glot_job_now(void);
 
 /* ---- job_text.c ---- */
 

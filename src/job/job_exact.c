@@ -124,7 +124,7 @@ static glot_status measure_language(json_t **out, const glot_job *job, size_t la
 glot_status glot_job_measure_exact(glot_job *job, glot_error *err)
 {
     json_t *exact = glot_run_dir_get(job->dir, "exact"), *off = NULL, *languages = json_object();
-    double began = glot_job_now();
+    double began = glot_seconds();
     glot_status status = GLOT_OK;
     if (job->recipe->exact.mode != GLOT_RECIPE_EXACT_TOKENS)
         goto out;
@@ -138,7 +138,7 @@ glot_status glot_job_measure_exact(glot_job *job, glot_error *err)
         json_object_set_new(languages, job->recipe->languages[i].name, entry);
     }
     json_object_set(exact, "languages", languages);
-    glot_job_add_seconds(job, "exact", glot_job_now() - began);
+    glot_job_add_seconds(job, "exact", glot_seconds() - began);
 out:
     json_decref(languages);
     json_decref(off);

@@ -79,11 +79,11 @@ static glot_status measure_once(glot_job *job, glot_error *err)
     json_t *similarity = NULL;
     if (glot_run_dir_is_done(job->dir, "similarity"))
         return GLOT_OK;
-    double began = glot_job_now();
+    double began = glot_seconds();
     glot_job_begin(job, "similarity", "measuring how alike the languages look in each layer");
     GLOT_TRY(measure(&similarity, job, err));
     GLOT_TRY(glot_run_dir_put(job->dir, "similarity", similarity, err));
-    glot_job_add_seconds(job, "similarity", glot_job_now() - began);
+    glot_job_add_seconds(job, "similarity", glot_seconds() - began);
     return glot_run_dir_set_done(job->dir, "similarity", err);
 }
 

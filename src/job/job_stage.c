@@ -61,7 +61,7 @@ static glot_status save_checkpoint(stage *s, glot_error *err)
                                      s->recipe->keep, err);
     if (status == GLOT_OK) {
         s->saved_step = s->trainer->step;
-        s->saved_at = glot_job_now();
+        s->saved_at = glot_seconds();
         if (job->options->view && job->options->view->on_checkpoint)
             job->options->view->on_checkpoint(job->options->view->user, path);
     }
@@ -76,7 +76,7 @@ static bool is_checkpoint_due(const stage *s)
     const glot_recipe_every *every = &s->recipe->checkpoint_every;
     if (every->steps > 0)
         return s->trainer->step % every->steps == 0;
-    return every->seconds > 0.0 && glot_job_now() - s->saved_at >= every->seconds;
+    return every->seconds > 0.0 && glot_seconds() - s->saved_at >= every->seconds;
 }
 
 /* Scores every language in the middle of a stage: one line of phase eval. */
@@ -108,7 +108,7 @@ static glot_status after_step(void *user, glot_trainer *t, const glot_step_repor
     stage *s = user;
     glot_job *job = s->job;
     const glot_job_view *view = job->options->view;
-    double now = glot_job_now(), tokens = (double)(t->settings.batch * t->settings.length);
+    double now = glot_seconds(), tokens = (double)(t->settings.batch * t->settings.length);
     GLOT_TRY(glot_run_dir_add_metrics(job->dir, step_line(report, tokens / report->seconds), err));
     if (view && view->on_step)
         view->on_step(view->user, report);
@@ -162,7 +162,7 @@ static glot_status go_on(stage *s, glot_error *err)
     GLOT_TRY(
         glot_run_dir_newest(job->dir, first, s->first_step + s->trainer->settings.steps, &step, &state, err));
     s->saved_step = -1;
-    s->saved_at = s->last_step_at = glot_job_now();
+    s->saved_at = s->last_step_at = glot_seconds();
     if (step < 0)
         return begin(s, err);
     char *path = glot_run_dir_checkpoint(job->dir, step);

@@ -126,7 +126,7 @@ static void warn_of_language(const glot_job *job, size_t i)
 glot_status glot_job_text(glot_job *job, glot_error *err)
 {
     bool is_done = glot_run_dir_is_done(job->dir, "text");
-    double began = glot_job_now();
+    double began = glot_seconds();
     char *folder = glot_run_dir_join(job->dir, "tokens");
     glot_status status =
         folder ? glot_dir_make(folder, err) : GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
@@ -142,7 +142,7 @@ glot_status glot_job_text(glot_job *job, glot_error *err)
         GLOT_TRY(warn_of_overlap(job, job->recipe->languages[i].name, err));
         warn_of_language(job, i);
     }
-    glot_job_add_seconds(job, "text", glot_job_now() - began);
+    glot_job_add_seconds(job, "text", glot_seconds() - began);
     return glot_run_dir_set_done(job->dir, "text", err);
 }
 

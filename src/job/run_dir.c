@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "job/run_files.h"
+#include "model/model.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,8 +19,8 @@
 static const char *const FORMAT = "glot run";
 enum { VERSION = 1 };
 
-/* Every file that glot puts into a run directory, as patterns of paths below it. Folders are known by what
- * may be in them. */
+/* Every file that glot puts into a run directory beside the model's, as patterns of paths below it. Folders
+ * are known by what may be in them. */
 static const char *const our_files[] = {"recipe.yaml",
                                         "state.json",
                                         "metrics.jsonl",
@@ -30,23 +31,7 @@ static const char *const our_files[] = {"recipe.yaml",
                                         "checkpoints/*/trained.safetensors",
                                         "checkpoints/*/moments.safetensors",
                                         "checkpoints/*/state.json",
-                                        "checkpoints/*/manifest.json",
-                                        "model*/config.json",
-                                        "model*/generation_config.json",
-                                        "model*/*.safetensors",
-                                        "model*/model.safetensors.index.json",
-                                        "model*/tokenizer.json",
-                                        "model*/tokenizer_config.json",
-                                        "model*/tokenizer.model",
-                                        "model*/special_tokens_map.json",
-                                        "model*/added_tokens.json",
-                                        "model*/vocab.json",
-                                        "model*/merges.txt",
-                                        "model*/chat_template.jinja",
-                                        "model*/chat_template.json",
-                                        "model*/LICENSE*",
-                                        "model*/NOTICE*",
-                                        "model*/USE_POLICY.md"};
+                                        "checkpoints/*/manifest.json"};
 
 /* ---- names ---- */
 
@@ -88,6 +73,8 @@ static bool is_our_file(const char *path)
     mark = strstr(mark ? mark : name, ".tmp-");
     if (mark && is_leftover(glot_path_base(path)))
         *mark = '\0'; /* what is left of a file is judged as that file */
+    if (fnmatch("model*/*", name, FNM_PATHNAME) == 0)
+        is_ours = glot_model_saves(glot_path_base(name));
     for (size_t i = 0; i < sizeof our_files / sizeof our_files[0] && !is_ours; i++)
         is_ours = fnmatch(our_files[i], name, FNM_PATHNAME) == 0;
     glot_free(name);

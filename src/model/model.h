@@ -140,6 +140,9 @@ glot_status glot_model_check_values(const glot_model *m, glot_error *err);
 glot_status glot_model_save(const glot_model *m, const char *dir, const glot_dtype *save_dtype,
                             const char *tokenizer_json, size_t tokenizer_json_size, glot_error *err);
 
+/* Whether a file of this name may be one of those. */
+bool glot_model_saves(const char *name);
+
 /* ---- running ---- */
 
 /* A batch on the host: rows of all sequences one behind the other. */

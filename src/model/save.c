@@ -31,6 +31,18 @@ static const char *const travelling[] = {"tokenizer.json",
                                          "NOTICE.txt",
                                          "USE_POLICY.md"};
 
+bool glot_model_saves(const char *name)
+{
+    static const char *const own[] = {"config.json", "model.safetensors.index.json"};
+    const char *ending = strrchr(name, '.');
+    bool is_saved = ending && strcmp(ending, ".safetensors") == 0;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        is_saved = is_saved || strcmp(name, own[i]) == 0;
+    for (size_t i = 0; i < sizeof travelling / sizeof travelling[0]; i++)
+        is_saved = is_saved || strcmp(name, travelling[i]) == 0;
+    return is_saved;
+}
+
 /* ---- weights ---- */
 
 /* The list of tensors and where the fill function puts numbers while it converts them. */

@@ -10,12 +10,12 @@
  * Everything a step needs exists before it begins: no heap call happens here (test_step counts them).
  */
 #include "train/train.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "train/step_data.h"
 
 #include <math.h>
-#include <time.h>
 
 /* Sums over the step's micro-batches. */
 typedef struct step_losses {
@@ -24,13 +24,6 @@ typedef struct step_losses {
     double lpr;     /* over (layer, old token) pairs */
     double gate;    /* over (gated layer, token) pairs */
 } step_losses;
-
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int64_t count_routers(const glot_model *m)
 {
@@ -217,7 +210,7 @@ static void fill_report(glot_step_report *r, const glot_trainer *t, const step_l
 glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_error *err)
 {
     const glot_train_settings *s = &t->settings;
-    double began = now_seconds(), norm = 0.0;
+    double began = glot_seconds(), norm = 0.0;
     step_losses sums = {0};
     bool is_home[GLOT_MAX_LANGUAGES];
 
@@ -234,7 +227,7 @@ glot_status glot_trainer_step(glot_trainer *t, glot_step_report *report, glot_er
     t->tokens += (uint64_t)t->data->n_tokens;
     report->tokens = t->tokens;
     report->grad_norm = norm;
-    report->seconds = now_seconds() - began;
+    report->seconds = glot_seconds() - began;
     return GLOT_OK;
 }
 
