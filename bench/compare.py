@@ -2,6 +2,7 @@
 """Everything glot is compared with, by one command: eager PyTorch (training, review), llama.cpp (forward, generation) and Hugging Face tokenizers,
 each by turns with glot on the same work. Prints the tables of compare_pytorch.py, compare_llama.py and compare_tokenizers.py and then one of all ratios.
 
+    pip install numpy torch llama-cpp-python gguf tokenizers        (llama-cpp-python builds itself: a C++ compiler and CMake)
     python3 bench/compare.py [--model GGUF] [--tokenizers DIR --texts DIR] [--glot build/release/glot] [--pairs 3]
 
 --model: a dense GGUF file, widened to float32 and bf16 in a temporary folder; --tokenizers and --texts as compare_tokenizers.py takes them. What
@@ -70,6 +71,9 @@ def main():
     parser.add_argument("--texts", help="a folder of LANG.train.jsonl")
     parser.add_argument("--pairs", type=int, default=3)
     a = parser.parse_args()
+    for path in (a.glot, a.model, a.tokenizers, a.texts):
+        if path and not Path(path).exists():
+            sys.exit(f"bench/compare.py: '{path}' does not exist" + (": build glot first (make)" if path == a.glot else ""))
     rows = list(compare_all(a))
     print("| work, beside | result |\n| --- | --- |")
     for work, result in rows:

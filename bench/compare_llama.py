@@ -66,8 +66,8 @@ class Llama:
 
 
 def time_glot(program, path, work, dtype):
-    sizes = ["--length", str(CONTEXT), "--steps", str(TOKENS // 16)] if work == "decode" else ["--length", str(PROMPT), "--steps", "3"]
-    command = [program, "bench", work, "--model", path, "--experts", "1", "--batch", "1", "--dtype", dtype, "--json"] + sizes
+    sizes = ["--length", str(CONTEXT), "--steps", str(TOKENS // 16)] if work == "decode" else ["--length", str(PROMPT), "--steps", "3", "--batch", "1"]
+    command = [program, "bench", work, "--model", path, "--experts", "1", "--dtype", dtype, "--json"] + sizes
     r = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return r["tokens_per_s"], r["best_tokens_per_s"], r["best_tokens_per_s"] * r["bytes_per_token"] / r["peak_bytes_per_s"]
 

@@ -19,7 +19,7 @@ typedef struct glot_bench_decode_result {
     glot_bench_times times; /* of a token */
 } glot_bench_decode_result;
 
-/* Runs on `m`, a dense model that is expanded here (create_random or opened). */
+/* Runs on `m`: a dense model is expanded here. */
 glot_status glot_bench_decode(glot_bench_decode_result *out, glot_model *m, const glot_bench_decode_options *options,
                               const glot_cancel *cancel, glot_error *err);
 

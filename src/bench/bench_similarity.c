@@ -88,6 +88,7 @@ glot_status glot_bench_similarity(glot_bench_similarity_result *out, glot_model 
     GLOT_TRY_OUT(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, o->length, err));
     out->forward_seconds = forward.median;
     out->flops_per_token = cost.forward_flops_per_token - 2.0 * (double)glot_tensor_elements(&m->lm_head->weight);
+    out->bytes_per_token = glot_bench_pass_bytes(m, false) / (double)(o->batch * o->length);
 out:
     glot_hsa_free(t.hsa);
     glot_workspace_free(t.ws);

@@ -18,9 +18,10 @@ typedef struct glot_bench_similarity_result {
     glot_bench_times times;   /* of the similarity of GLOT_BENCH_LANGUAGES languages */
     double forward_seconds;   /* median, of as many forward passes over as many tokens, without logits */
     double flops_per_token;   /* of such a pass */
+    double bytes_per_token;   /* of weights, read once for each language */
 } glot_bench_similarity_result;
 
-/* Runs on `m`, a dense model that is expanded here (create_random or opened). */
+/* Runs on `m`: a dense model is expanded here. */
 glot_status glot_bench_similarity(glot_bench_similarity_result *out, glot_model *m, const glot_bench_similarity_options *options,
                                   const glot_cancel *cancel, glot_error *err);
 

@@ -30,9 +30,21 @@ static void random_block(void *user, glot_block *block)
     block->n = text->length;
 }
 
+glot_trainable glot_bench_trainable(glot_phase phase, int n_experts)
+{
+    return phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
+}
+
 static glot_trainable trainable_of(const glot_bench_train_options *o)
 {
-    return o->phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : o->n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
+    return glot_bench_trainable(o->phase, o->n_experts);
+}
+
+/* Weights are read by the forward pass and by the backward pass, and once more where the former is made again; of gradients, weights and
+ * both moments the optimizer reads and writes all. */
+static double step_bytes(const glot_model *m, const glot_train_memory *memory, bool is_recomputed)
+{
+    return (is_recomputed ? 3.0 : 2.0) * glot_bench_pass_bytes(m, true) + 8.0 * (double)memory->gradients;
 }
 
 static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glot_error *err)
@@ -91,6 +103,7 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     t->next_block = random_block;
     t->next_block_user = &text;
     out->flops_per_token = cost.flops_per_token;
+    out->bytes_per_token = step_bytes(m, &out->memory, o->is_recomputed) / (double)(o->batch * o->length);
     glot_status status = time_steps(out, train_unit, t, m, o, cancel, err);
     fill_memory(out, m);
     glot_trainer_free(t);
@@ -140,6 +153,7 @@ glot_status glot_bench_forward(glot_bench_train_result *out, glot_model *m, cons
     GLOT_TRY_OUT(load_random(s.ws, o, err));
     GLOT_TRY_OUT(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, o->length, err));
     out->flops_per_token = cost.forward_flops_per_token;
+    out->bytes_per_token = glot_bench_pass_bytes(m, true) / (double)n;
     GLOT_TRY_OUT(time_steps(out, forward_unit, &s, m, o, cancel, err));
 out:
     glot_workspace_free(s.ws);

@@ -151,34 +151,56 @@ static glot_bench_product time_case(bench_case *c, const case_row *row, double s
     return (glot_bench_product){row->name, row->m, row->n, row->k, flops_of(row), bytes, best};
 }
 
+/* The numbers of the largest operand. */
+static int64_t numbers_of(const case_row *row)
+{
+    int64_t out = row->m * row->n, x = row->m * row->k, w = row->n * row->k, most = out > x ? out : x;
+    return is_attention(row) ? row->m * N_HEADS * HEAD_DIM : most > w ? most : w;
+}
+
+static glot_status reserve_for(const case_row *row, glot_backend *be, glot_error *err)
+{
+    glot_limits limits = {.max_tokens = MAX_ROWS,
+                          .max_keys = SEGMENT,
+                          .max_segments = MAX_ROWS / SEGMENT,
+                          .max_width = row->n > row->k ? row->n : row->k,
+                          .max_head_dim = HEAD_DIM};
+    return be->reserve(be, &limits, err);
+}
+
+static glot_status measure_case(glot_bench_product *out, const case_row *row, glot_backend *be, glot_dtype weights, double seconds,
+                                glot_error *err)
+{
+    bench_case c = {.be = be};
+    glot_pool pool;
+    char *host;
+    GLOT_TRY(reserve_for(row, be, err));
+    GLOT_TRY(glot_new(&host, (size_t)numbers_of(row), sizeof(float), "the numbers of a benchmark", err));
+    glot_pool_measure(&pool, be);
+    take_case(&c, row, weights, &pool);
+    glot_status status = glot_pool_init(&pool, be, pool.peak, "the tensors of a benchmark", err);
+    if (status == GLOT_OK) {
+        take_case(&c, row, weights, &pool);
+        fill_case(&c, row, host);
+        *out = time_case(&c, row, seconds);
+        glot_pool_release(&pool);
+    }
+    glot_free(host);
+    return status;
+}
+
 glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights, double seconds,
                                 glot_error *err)
 {
     enum { N_CASES = sizeof case_rows / sizeof *case_rows };
     _Static_assert(sizeof case_rows <= GLOT_BENCH_PRODUCTS * sizeof *case_rows, "rows for every case");
-    glot_limits limits = {.max_tokens = MAX_ROWS,
-                          .max_keys = SEGMENT,
-                          .max_segments = MAX_ROWS / SEGMENT,
-                          .max_width = VOCABULARY,
-                          .max_head_dim = HEAD_DIM};
-    GLOT_TRY(be->reserve(be, &limits, err));
-    char *host;
-    GLOT_TRY(glot_new(&host, (size_t)VOCABULARY * HIDDEN, sizeof(float), "the numbers of a benchmark", err));
-    glot_status status = GLOT_OK;
-    for (int i = 0; i < N_CASES && status == GLOT_OK; i++) {
-        bench_case c = {.be = be};
-        glot_pool pool;
-        glot_pool_measure(&pool, be);
-        take_case(&c, &case_rows[i], weights, &pool);
-        status = glot_pool_init(&pool, be, pool.peak, "the tensors of a benchmark", err);
-        if (status != GLOT_OK)
-            break;
-        take_case(&c, &case_rows[i], weights, &pool);
-        fill_case(&c, &case_rows[i], host);
-        rows[i] = time_case(&c, &case_rows[i], seconds);
-        glot_pool_release(&pool);
-    }
-    glot_free(host);
+    for (int i = 0; i < N_CASES; i++)
+        GLOT_TRY(measure_case(&rows[i], &case_rows[i], be, weights, seconds, err));
     *n_rows = N_CASES;
-    return status;
+    return GLOT_OK;
+}
+
+glot_status glot_bench_large_product(glot_bench_product *out, glot_backend *be, double seconds, glot_error *err)
+{
+    return measure_case(out, &case_rows[0], be, GLOT_F32, seconds, err);
 }

@@ -26,7 +26,7 @@ static void fill(glot_model_config *c, const shape *s, int64_t n_layers)
     snprintf(c->architecture, sizeof c->architecture, "%s", s->architecture);
     c->hidden_size = s->hidden;
     c->intermediate_size = s->ffn;
-    c->n_layers = n_layers > 0 && n_layers < s->layers ? n_layers : s->layers;
+    c->n_layers = n_layers > 0 ? n_layers : s->layers;
     c->n_heads = s->heads;
     c->n_kv_heads = s->kv_heads;
     c->head_dim = s->head_dim;
@@ -47,6 +47,9 @@ glot_status glot_shape_config(glot_model_config *c, const char *name, int64_t n_
 {
     for (int i = 0; i < N_SHAPES; i++)
         if (strcmp(shapes[i].name, name) == 0) {
+            if (n_layers > shapes[i].layers)
+                return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s has %" PRId64 " layers, %" PRId64 " were asked for", name, shapes[i].layers,
+                                 n_layers);
             fill(c, &shapes[i], n_layers);
             return GLOT_OK;
         }

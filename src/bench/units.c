@@ -21,7 +21,7 @@ glot_status glot_bench_expand(glot_model *m, int n_experts, int top_k, uint64_t 
     for (int64_t l = 0; l < m->config.n_layers; l++)
         all[l] = n_experts;
     glot_upcycle_settings settings = {.top_k = top_k, .seed = seed};
-    return n_experts > 1 ? glot_upcycle(m, all, &settings, err) : GLOT_OK;
+    return n_experts > 1 && !m->config.is_expanded ? glot_upcycle(m, all, &settings, err) : GLOT_OK;
 }
 
 glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const glot_model *m, int64_t n_sequences, int64_t length,
@@ -40,6 +40,18 @@ glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const gl
     *out = (glot_batch){.n_tokens = n, .ids = ids, .positions = positions, .n_segments = n_sequences, .segments = segments,
                         .targets = ids + 1};
     return GLOT_OK;
+}
+
+double glot_bench_pass_bytes(const glot_model *m, bool has_logits)
+{
+    double bytes = 0;
+    for (size_t i = 0; i < m->n_params; i++) {
+        const glot_param *p = m->params[i];
+        bool is_table = p == m->lm_head || p == m->embedding;
+        if (!is_table || (p == m->lm_head && has_logits))
+            bytes += (double)glot_tensor_bytes(&p->weight);
+    }
+    return bytes;
 }
 
 static int compare_doubles(const void *a, const void *b)

@@ -21,12 +21,16 @@ typedef struct glot_bench_times {
 glot_status glot_bench_time(glot_bench_times *out, glot_bench_unit *unit, void *context, int64_t steps, const glot_model *m,
                             glot_timing *timing, const glot_cancel *cancel, glot_error *err);
 
-/* Gives every layer of a dense model n_experts; 1: nothing to do. */
+/* Gives every layer of a dense model n_experts. 1, or an expanded model: nothing to do. */
 glot_status glot_bench_expand(glot_model *m, int n_experts, int top_k, uint64_t seed, glot_error *err);
 
 /* n_sequences of `length` random ids; each token's target is the next one. *out points into *numbers, which the caller frees. */
 glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const glot_model *m, int64_t n_sequences, int64_t length,
                                     uint64_t seed, glot_error *err);
+
+/* Bytes of weights that a pass over many tokens reads: all but an embedding that is not the head as well, and without that where
+ * no logits are made. */
+double glot_bench_pass_bytes(const glot_model *m, bool has_logits);
 
 double glot_bench_now(void); /* seconds since some moment */
 

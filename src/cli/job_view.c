@@ -24,6 +24,17 @@ static void on_begin(void *user, const char *step, const char *what)
     note(&line);
 }
 
+static void on_language(void *user, const char *step, const char *language, size_t done, size_t total)
+{
+    cli_job_view *v = user;
+    double now = cli_now();
+    if (done == 0)
+        v->progress = glot_progress_begin(step, NULL, 0, total, now);
+    else
+        glot_progress_add(&v->progress, 1, 1.0, now);
+    cli_progress(&v->progress, language, done == total);
+}
+
 static void on_plan(void *user, const glot_plan *plan)
 {
     glot_str text = {0};
@@ -99,7 +110,7 @@ static void on_checkpoint(void *user, const char *path)
 
 void cli_job_view_init(cli_job_view *v)
 {
-    *v = (cli_job_view){.view = {.user = v, .on_begin = on_begin, .on_plan = on_plan, .on_step = on_step,
+    *v = (cli_job_view){.view = {.user = v, .on_begin = on_begin, .on_language = on_language, .on_plan = on_plan, .on_step = on_step,
                                  .on_scores = on_scores, .on_checkpoint = on_checkpoint}};
 }
 

@@ -43,14 +43,25 @@ static glot_status measure_language(glot_hsa *hsa, const glot_job *job, size_t l
     return glot_hsa_finish(hsa, means, &n_tokens, err);
 }
 
+static void tell(const glot_job *job, const measurement *m, size_t done)
+{
+    const glot_job_view *view = job->options->view;
+    if (view && view->on_language)
+        view->on_language(view->user, "similarity", done < m->n ? m->names[done] : NULL, done, m->n);
+}
+
 static glot_status measure_all(measurement *m, const glot_job *job, glot_error *err)
 {
     glot_hsa *hsa = NULL;
     glot_hsa_options options = {.cancel = job->options->cancel};
     GLOT_TRY(glot_hsa_create(&hsa, job->model, &options, err));
     glot_status status = GLOT_OK;
-    for (size_t i = 0; i < m->n && status == GLOT_OK; i++)
+    for (size_t i = 0; i < m->n && status == GLOT_OK; i++) {
+        tell(job, m, i);
         status = measure_language(hsa, job, i, m->means[i], err);
+    }
+    if (status == GLOT_OK)
+        tell(job, m, m->n);
     glot_hsa_free(hsa);
     return status;
 }

@@ -13,6 +13,8 @@ uint64_t glot_memory_limit(const char **what);
 
 /* Largest resident set so far (VmHWM), bytes; 0 where it cannot be read. */
 uint64_t glot_memory_peak(void);
+/* Has it count from what is resident now, where the kernel allows that. */
+void glot_memory_forget_peak(void);
 /* Resident set now (VmRSS). */
 uint64_t glot_memory_now(void);
 

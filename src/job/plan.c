@@ -227,12 +227,13 @@ static uint64_t n_kept(const glot_recipe_stage *s, int64_t steps)
 static glot_status plan_disk(glot_plan *p, const glot_recipe *r, const glot_model *model, glot_error *err)
 {
     size_t real = glot_dtype_block_bytes(model->be->real);
-    uint64_t review_bytes = 3 * p->review.n_trained * real, n_train = n_kept(&r->train, p->train.steps);
-    p->checkpoint_bytes = 3 * p->train.n_trained * real;
+    uint64_t train_bytes = 3 * p->train.n_trained * real, review_bytes = 3 * p->review.n_trained * real;
+    uint64_t n_train = n_kept(&r->train, p->train.steps);
+    p->checkpoint_bytes = train_bytes > review_bytes ? train_bytes : review_bytes;
     /* the one being written stands beside those kept; the review's come beside stage 1's last */
-    uint64_t train_disk = p->checkpoint_bytes * (n_train + 1);
-    uint64_t later_disk = p->checkpoint_bytes * n_train +
-                          review_bytes * (n_kept(&r->review, p->review.steps) + 1) + p->model_bytes;
+    uint64_t train_disk = train_bytes * (n_train + 1);
+    uint64_t later_disk = train_bytes * n_train + review_bytes * (n_kept(&r->review, p->review.steps) + 1) +
+                          p->model_bytes;
     p->disk_bytes = train_disk > later_disk ? train_disk : later_disk;
     p->disk_there_bytes = bytes_there(r);
     return glot_disk_free(&p->disk_free_bytes, r->output, err);

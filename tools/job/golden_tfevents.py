@@ -1,5 +1,6 @@
 """Makes tests/golden/job/tfevents.bin: the bytes that TensorBoard's own writer gives for three events, which tests/unit/job/test_tfevents.c compares
 with those of src/job/tfevents.c.   Needs: pip install tensorboard (2.21.0 was used).   Run: python tools/job/golden_tfevents.py"""
+import argparse
 import io
 import os
 
@@ -13,6 +14,7 @@ EVENTS = [
     (1234567892.0, 2**40, []),
 ]
 
+argparse.ArgumentParser(description=__doc__).parse_args()
 out = io.BytesIO()
 writer = RecordWriter(out)
 writer.write(Event(wall_time=1234567890.0, file_version="brain.Event:2").SerializeToString())

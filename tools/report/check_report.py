@@ -67,10 +67,10 @@ def frame_page(folder, text, width, height, script=""):
     return path
 
 
-def expected_charts(folder):
-    """Charts that the run's files call for; where they are not beside the page, it compares runs."""
+def expected_charts(folder, text):
+    """Charts that the run's files call for; where they are not beside the page, it compares runs, and a section of tasks has its chart."""
     if not (folder / "results.json").exists():
-        return {"compare-scores", "train-ce"}
+        return {"compare-scores", "train-ce"} | ({"compare-tasks"} if "Multiple choice</h2>" in text else set())
     r = json.loads((folder / "results.json").read_text())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     has_choice = any(n > max(r.get("top_k", 1), 1) for n in r["experts"])
@@ -133,7 +133,7 @@ def check_print(chromium, page, out):
 def check(chromium, page, out):
     text = page.read_text(encoding="utf-8")
     faults = [f"asks for something outside: {m[0]}" for m in OUTSIDE.finditer(text.split("<pre>")[0])]
-    expected = expected_charts(page.parent)
+    expected = expected_charts(page.parent, text)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         for view in VIEWS:

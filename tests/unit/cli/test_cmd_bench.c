@@ -28,8 +28,41 @@ static void test_forward(void **state)
     json_t *r = json_of(run_glot(state, "bench", "forward", "--layers", "1", "--experts", "2", "--batch", "1", "--length", "4", "--steps", "1",
                                  "--json"));
     assert_true(number_at(r, "flops_per_token") > 0 && number_at(r, "tokens_per_s") > 0);
-    assert_true(number_at(r, "bytes_per_token") == 0);
+    assert_true(number_at(r, "bytes_per_token") ==
+                (49152 * 576 + 2 * 576 * 576 + 2 * 192 * 576 + 2 * 3 * 1536 * 576 + 2 * 576 + 3 * 576)); /* 4 bytes, of 4 tokens */
     json_decref(r);
+}
+
+/* The machine's limits, those of both types, and the phases: they add up to the fastest step. */
+static void test_limits_and_phases(void **state)
+{
+    json_t *r = json_of(run_glot(state, "bench", "train", "--layers", "1", "--batch", "1", "--length", "4", "--steps", "1", "--json"));
+    const char *limits[] = {"peak_float32_flops_per_s", "peak_bf16_flops_per_s", "product_flops_per_s", "peak_bytes_per_s"};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        assert_true(number_at(r, limits[i]) > 0);
+    assert_string_equal(text_at(r, "dtype"), "float32");
+    assert_true(number_at(r, "peak_flops_per_s") == number_at(r, "peak_float32_flops_per_s"));
+    const char *name;
+    json_t *seconds;
+    double sum = 0, step = 4 / number_at(r, "best_tokens_per_s");
+    json_object_foreach(json_object_get(r, "phases"), name, seconds)
+        sum += json_real_value(seconds);
+    assert_true(sum > 0.999 * step && sum < 1.001 * step);
+    json_decref(r);
+}
+
+/* What would not fit is refused before it is made: 28 layers with 256 experts, weights, gradients and moments, are some 8 TB. */
+static void test_refuses(void **state)
+{
+    glot_run run = run_glot(state, "bench", "train", "--shape", "llama-3.2-3b", "--experts", "256");
+    assert_int_equal(run.exit_code, 1);
+    assert_non_null(strstr(run.err, "error: the work needs "));
+    assert_non_null(strstr(run.err, "fewer --layers or --experts need less\n"));
+    run_release(&run);
+    expect_failure(run_glot(state, "bench", "train", "--layers", "31"), 2, "smollm2-135m has 30 layers, 31 were asked for");
+    expect_failure(run_glot(state, "bench", "forward", "--recompute"), 2, "--recompute is for bench train, review, not for bench forward");
+    expect_failure(run_glot(state, "bench", "train", "--model", "m", "--shape", "llama-3.2-1b"), 2,
+                   "--model has its own shape and weights: give either it or --shape and --weights");
 }
 
 /* Nine languages of one window: passes without logits, and what is said of them. */
@@ -61,6 +94,7 @@ static void test_products(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_similarity), IN_FOLDER(test_products)};
+    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_limits_and_phases), IN_FOLDER(test_refuses),
+                                        IN_FOLDER(test_similarity), IN_FOLDER(test_products)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,15 @@ static inline void on_begin(void *user, const char *step, const char *what)
         w->cancel.requested = 1;
 }
 
+/* Languages come one after the other; the last call says that all are done. */
+static inline void on_language(void *user, const char *step, const char *language, size_t done, size_t total)
+{
+    watcher *w = user;
+    if (done == total && !language)
+        fprintf(w->begun, "[%s: all languages]", step);
+    fflush(w->begun);
+}
+
 static FILE *log_file;
 static inline void log_line(void *user, glot_log_level level, const char *message)
 {
@@ -173,7 +182,7 @@ static inline int run_here(const run_options *o)
     glot_error err = {0};
     glot_recipe *recipe = NULL;
     watcher w = {.options = o, .begun = fopen(in_root("begun"), "w")};
-    glot_job_view view = {.user = &w, .on_step = on_step, .on_begin = on_begin};
+    glot_job_view view = {.user = &w, .on_step = on_step, .on_begin = on_begin, .on_language = on_language};
     glot_job_options options = {.job = o->job, .is_fresh = o->is_fresh, .cancel = &w.cancel, .view = &view};
     char output[128];
     const char *settings[7] = {output};

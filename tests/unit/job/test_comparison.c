@@ -242,6 +242,22 @@ static void test_lora_plan(void **state)
     glot_recipe_free(recipe);
 }
 
+/* The review alone: its checkpoints are all there are, weights and two moments of the routers. */
+static void test_review_plan(void **state)
+{
+    static const char *const settings[] = {EXPERTS};
+    glot_error err = {0};
+    glot_recipe *recipe = NULL;
+    glot_plan p;
+    (void)state;
+    OK(glot_recipe_load(&recipe, in_root("recipe.yaml"), settings, 1, &err));
+    recipe->train.tokens = recipe->train.steps = -1; /* as `glot review` has it */
+    OK(glot_plan_recipe(&p, recipe, &err));
+    assert_true(p.train.steps == 0 && p.review.n_trained > 0);
+    assert_true(p.checkpoint_bytes == 3 * p.review.n_trained * sizeof(float));
+    glot_recipe_free(recipe);
+}
+
 /* ---- rows with new experts ---- */
 
 static void test_all_experts(void **state)
@@ -308,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_full_fine_tuning), cmocka_unit_test(test_lora),
                                        cmocka_unit_test(test_lora_resumed),     cmocka_unit_test(test_lora_plan),
+                                       cmocka_unit_test(test_review_plan),
                                        cmocka_unit_test(test_all_experts),
                                        cmocka_unit_test(test_random_experts),   cmocka_unit_test(test_reviews),
                                        cmocka_unit_test(test_refused)};

@@ -224,6 +224,7 @@ static void test_layered_measured_once(void **state)
     o.cancel_step = 3;
     expect_status(&o, GLOT_CANCELLED);
     assert_true(has_begun("similarity") && has_begun("upcycle"));
+    assert_true(has_begun("similarity: all languages"));
     o.cancel_phase = 0;
     expect_status(&o, GLOT_OK);
     assert_true(has_begun("train") && has_begun("review"));

@@ -1,0 +1,49 @@
+/* needs.c: sums over shapes; nothing of the model need be there. */
+#include "bench/needs.h"
+#include "base/progress.h"
+#include "expand/cost.h"
+#include "job/memory_limit.h"
+
+static void expand_config(glot_model_config *c, const glot_bench_work *work)
+{
+    if (work->n_experts == 1 || c->is_expanded)
+        return;
+    c->is_expanded = true;
+    c->top_k = work->top_k;
+    c->n_groups = 2;
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        c->n_experts[l] = work->n_experts;
+        for (int e = 1; e < work->n_experts; e++)
+            c->expert_group[l][e] = 1;
+    }
+}
+
+static glot_workspace_mode mode_of(const glot_bench_work *work)
+{
+    return !work->is_training ? GLOT_WORKSPACE_INFER : work->is_recomputed ? GLOT_WORKSPACE_RECOMPUTE : GLOT_WORKSPACE_TRAIN;
+}
+
+glot_status glot_bench_check_memory(const glot_bench_work *work, const glot_model_config *dense, uint64_t dense_bytes,
+                                    glot_dtype dtype, glot_backend *be, glot_error *err)
+{
+    glot_model shadow = {.be = be, .config = *dense};
+    glot_cost before, after;
+    size_t workspace = 0;
+    const char *who;
+    char needed[32], there[32];
+    uint64_t real = glot_dtype_block_bytes(be->real), available = glot_memory_limit(&who);
+    expand_config(&shadow.config, work);
+    GLOT_TRY(glot_cost_of(&before, dense, work->trainable, 2, err));
+    GLOT_TRY(glot_cost_of(&after, &shadow.config, work->trainable, 2, err));
+    GLOT_TRY(glot_workspace_measure(&workspace, &shadow, mode_of(work), work->rows, work->length, work->length, err));
+    uint64_t cached = (uint64_t)(2 * dense->n_layers * dense->n_kv_heads * dense->head_dim * work->n_cached) * real;
+    uint64_t bytes = dense_bytes + (after.n_parameters - before.n_parameters) * glot_dtype_block_bytes(dtype) + workspace + cached;
+    if (work->is_training) /* gradients and two moments */
+        bytes += 3 * after.n_trained * real;
+    if (bytes <= available)
+        return GLOT_OK;
+    glot_bytes_text(bytes, needed);
+    glot_bytes_text(available, there);
+    return GLOT_FAIL(err, GLOT_NOMEM, "the work needs %s of memory and %s has %s for it; fewer --layers or --experts need less", needed,
+                     who, there);
+}
