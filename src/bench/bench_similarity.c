@@ -56,7 +56,8 @@ static glot_status similarity_unit(void *context, double *seconds, glot_error *e
         is_old[l] = l < N_OLD;
         GLOT_TRY(measure_language(t, own, err));
     }
-    GLOT_TRY(glot_similarity_measure(&similarity, means, is_old, GLOT_BENCH_LANGUAGES, c->n_layers, c->hidden_size, err));
+    GLOT_TRY(glot_similarity_measure(&similarity, means, is_old, GLOT_BENCH_LANGUAGES, c->n_layers,
+                                     c->hidden_size, err));
     *seconds = glot_bench_now() - start;
     glot_similarity_release(&similarity);
     return GLOT_OK;
@@ -70,11 +71,13 @@ static glot_status prepare(measuring *t, const glot_model *m, glot_error *err)
     GLOT_TRY(glot_bench_random_batch(&t->batch, &t->numbers, m, o->batch, o->length, o->seed, err));
     GLOT_TRY(glot_new(&t->means, n_means, sizeof *t->means, "the means of a benchmark", err));
     GLOT_TRY(glot_hsa_create(&t->hsa, m, &hsa, err));
-    return glot_workspace_create(&t->ws, m, GLOT_WORKSPACE_INFER, o->batch * o->length, o->length, o->length, err);
+    return glot_workspace_create(&t->ws, m, GLOT_WORKSPACE_INFER, o->batch * o->length, o->length, o->length,
+                                 err);
 }
 
-glot_status glot_bench_similarity(glot_bench_similarity_result *out, glot_model *m, const glot_bench_similarity_options *o,
-                                  const glot_cancel *cancel, glot_error *err)
+glot_status glot_bench_similarity(glot_bench_similarity_result *out, glot_model *m,
+                                  const glot_bench_similarity_options *o, const glot_cancel *cancel,
+                                  glot_error *err)
 {
     measuring t = {.model = m, .options = o};
     glot_bench_times forward;
@@ -87,7 +90,8 @@ glot_status glot_bench_similarity(glot_bench_similarity_result *out, glot_model 
     GLOT_TRY_OUT(glot_bench_time(&out->times, similarity_unit, &t, o->steps, m, o->timing, cancel, err));
     GLOT_TRY_OUT(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, o->length, err));
     out->forward_seconds = forward.median;
-    out->flops_per_token = cost.forward_flops_per_token - 2.0 * (double)glot_tensor_elements(&m->lm_head->weight);
+    out->flops_per_token =
+        cost.forward_flops_per_token - 2.0 * (double)glot_tensor_elements(&m->lm_head->weight);
     out->bytes_per_token = glot_bench_pass_bytes(m, false) / (double)(o->batch * o->length);
 out:
     glot_hsa_free(t.hsa);

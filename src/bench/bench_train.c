@@ -7,8 +7,14 @@
 
 glot_bench_train_options glot_bench_train_options_default(void)
 {
-    return (glot_bench_train_options){.phase = GLOT_PHASE_TRAIN, .n_experts = 4, .top_k = 2, .batch = 4, .micro_batch = 4,
-                                      .length = 256, .steps = 5, .seed = 1};
+    return (glot_bench_train_options){.phase = GLOT_PHASE_TRAIN,
+                                      .n_experts = 4,
+                                      .top_k = 2,
+                                      .batch = 4,
+                                      .micro_batch = 4,
+                                      .length = 256,
+                                      .steps = 5,
+                                      .seed = 1};
 }
 
 /* Blocks of random ids, the first half of the languages' turn old: enough for a review's loss. */
@@ -32,7 +38,9 @@ static void random_block(void *user, glot_block *block)
 
 glot_trainable glot_bench_trainable(glot_phase phase, int n_experts)
 {
-    return phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS : n_experts > 1 ? GLOT_TRAIN_NEW_EXPERTS : GLOT_TRAIN_ALL;
+    return phase == GLOT_PHASE_REVIEW ? GLOT_TRAIN_ROUTERS
+           : n_experts > 1            ? GLOT_TRAIN_NEW_EXPERTS
+                                      : GLOT_TRAIN_ALL;
 }
 
 static glot_trainable trainable_of(const glot_bench_train_options *o)
@@ -40,8 +48,8 @@ static glot_trainable trainable_of(const glot_bench_train_options *o)
     return glot_bench_trainable(o->phase, o->n_experts);
 }
 
-/* Weights are read by the forward pass and by the backward pass, and once more where the former is made again; of gradients, weights and
- * both moments the optimizer reads and writes all. */
+/* Weights are read by the forward pass and by the backward pass, and once more where the former is made
+ * again; of gradients, weights and both moments the optimizer reads and writes all. */
 static double step_bytes(const glot_model *m, const glot_train_memory *memory, bool is_recomputed)
 {
     return (is_recomputed ? 3.0 : 2.0) * glot_bench_pass_bytes(m, true) + 8.0 * (double)memory->gradients;
@@ -62,8 +70,9 @@ static glot_status train_unit(void *context, double *seconds, glot_error *err)
     return GLOT_OK;
 }
 
-static glot_status time_steps(glot_bench_train_result *out, glot_bench_unit *unit, void *context, const glot_model *m,
-                              const glot_bench_train_options *o, const glot_cancel *cancel, glot_error *err)
+static glot_status time_steps(glot_bench_train_result *out, glot_bench_unit *unit, void *context,
+                              const glot_model *m, const glot_bench_train_options *o,
+                              const glot_cancel *cancel, glot_error *err)
 {
     double tokens = (double)(o->batch * o->length);
     GLOT_TRY(glot_bench_time(&out->times, unit, context, o->steps, m, o->timing, cancel, err));

@@ -20,11 +20,13 @@ static void expand_config(glot_model_config *c, const glot_bench_work *work)
 
 static glot_workspace_mode mode_of(const glot_bench_work *work)
 {
-    return !work->is_training ? GLOT_WORKSPACE_INFER : work->is_recomputed ? GLOT_WORKSPACE_RECOMPUTE : GLOT_WORKSPACE_TRAIN;
+    return !work->is_training    ? GLOT_WORKSPACE_INFER
+           : work->is_recomputed ? GLOT_WORKSPACE_RECOMPUTE
+                                 : GLOT_WORKSPACE_TRAIN;
 }
 
-glot_status glot_bench_check_memory(const glot_bench_work *work, const glot_model_config *dense, uint64_t dense_bytes,
-                                    glot_dtype dtype, glot_backend *be, glot_error *err)
+glot_status glot_bench_check_memory(const glot_bench_work *work, const glot_model_config *dense,
+                                    uint64_t dense_bytes, glot_dtype dtype, glot_backend *be, glot_error *err)
 {
     glot_model shadow = {.be = be, .config = *dense};
     glot_cost before, after;
@@ -35,15 +37,21 @@ glot_status glot_bench_check_memory(const glot_bench_work *work, const glot_mode
     expand_config(&shadow.config, work);
     GLOT_TRY(glot_cost_of(&before, dense, work->trainable, 2, err));
     GLOT_TRY(glot_cost_of(&after, &shadow.config, work->trainable, 2, err));
-    GLOT_TRY(glot_workspace_measure(&workspace, &shadow, mode_of(work), work->rows, work->length, work->length, err));
-    uint64_t cached = (uint64_t)(2 * dense->n_layers * dense->n_kv_heads * dense->head_dim * work->n_cached) * real;
-    uint64_t bytes = dense_bytes + (after.n_parameters - before.n_parameters) * glot_dtype_block_bytes(dtype) + workspace + cached;
+    GLOT_TRY(glot_workspace_measure(&workspace, &shadow, mode_of(work), work->rows, work->length,
+                                    work->length, err));
+    uint64_t cached =
+        (uint64_t)(2 * dense->n_layers * dense->n_kv_heads * dense->head_dim * work->n_cached) * real;
+    uint64_t bytes = dense_bytes +
+                     (after.n_parameters - before.n_parameters) * glot_dtype_block_bytes(dtype) + workspace +
+                     cached;
     if (work->is_training) /* gradients and two moments */
         bytes += 3 * after.n_trained * real;
     if (bytes <= available)
         return GLOT_OK;
     glot_bytes_text(bytes, needed);
     glot_bytes_text(available, there);
-    return GLOT_FAIL(err, GLOT_NOMEM, "the work needs %s of memory and %s has %s for it; fewer --layers or --experts need less", needed,
-                     who, there);
+    return GLOT_FAIL(
+        err, GLOT_NOMEM,
+        "the work needs %s of memory and %s has %s for it; fewer --layers or --experts need less", needed,
+        who, there);
 }

@@ -168,8 +168,8 @@ static glot_status reserve_for(const case_row *row, glot_backend *be, glot_error
     return be->reserve(be, &limits, err);
 }
 
-static glot_status measure_case(glot_bench_product *out, const case_row *row, glot_backend *be, glot_dtype weights, double seconds,
-                                glot_error *err)
+static glot_status measure_case(glot_bench_product *out, const case_row *row, glot_backend *be,
+                                glot_dtype weights, double seconds, glot_error *err)
 {
     bench_case c = {.be = be};
     glot_pool pool;
@@ -189,8 +189,8 @@ static glot_status measure_case(glot_bench_product *out, const case_row *row, gl
     return status;
 }
 
-glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights, double seconds,
-                                glot_error *err)
+glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights,
+                                double seconds, glot_error *err)
 {
     enum { N_CASES = sizeof case_rows / sizeof *case_rows };
     _Static_assert(sizeof case_rows <= GLOT_BENCH_PRODUCTS * sizeof *case_rows, "rows for every case");
@@ -200,7 +200,8 @@ glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_back
     return GLOT_OK;
 }
 
-glot_status glot_bench_large_product(glot_bench_product *out, glot_backend *be, double seconds, glot_error *err)
+glot_status glot_bench_large_product(glot_bench_product *out, glot_backend *be, double seconds,
+                                     glot_error *err)
 {
     return measure_case(out, &case_rows[0], be, GLOT_F32, seconds, err);
 }

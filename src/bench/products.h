@@ -14,11 +14,13 @@ typedef struct glot_bench_product {
     double seconds;   /* of one call, the shortest of the repetitions */
 } glot_bench_product;
 
-/* Fills rows [GLOT_BENCH_PRODUCTS] and *n_rows. Each op runs for about `seconds` (at least three times); weights that are not written are of type
- * `weights`. Reserves on `be` what the shapes need; takes about 400 MB. */
-glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights, double seconds,
-                                glot_error *err);
+/* Fills rows [GLOT_BENCH_PRODUCTS] and *n_rows. Each op runs for about `seconds` (at least three times);
+ * weights that are not written are of type `weights`. Reserves on `be` what the shapes need; takes about 400
+ * MB. */
+glot_status glot_bench_products(glot_bench_product *rows, int *n_rows, glot_backend *be, glot_dtype weights,
+                                double seconds, glot_error *err);
 /* The first of them alone, linear of 1024 x 1536 x 576 with float32 weights: takes about 13 MB. */
-glot_status glot_bench_large_product(glot_bench_product *out, glot_backend *be, double seconds, glot_error *err);
+glot_status glot_bench_large_product(glot_bench_product *out, glot_backend *be, double seconds,
+                                     glot_error *err);
 
 #endif

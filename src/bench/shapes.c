@@ -12,10 +12,14 @@ typedef struct shape {
 } shape;
 
 static const shape shapes[] = {
-    {"smollm2-135m", "llama", "LlamaForCausalLM", 576, 1536, 30, 9, 3, 64, 49152, 8192, 1e5, 1e-5, false, true},
-    {"qwen1.5-1.8b", "qwen2", "Qwen2ForCausalLM", 2048, 5504, 24, 16, 16, 128, 151936, 32768, 1e6, 1e-6, true, false},
-    {"llama-3.2-1b", "llama", "LlamaForCausalLM", 2048, 8192, 16, 32, 8, 64, 128256, 131072, 5e5, 1e-5, false, true},
-    {"llama-3.2-3b", "llama", "LlamaForCausalLM", 3072, 8192, 28, 24, 8, 128, 128256, 131072, 5e5, 1e-5, false, true},
+    {"smollm2-135m", "llama", "LlamaForCausalLM", 576, 1536, 30, 9, 3, 64, 49152, 8192, 1e5, 1e-5, false,
+     true},
+    {"qwen1.5-1.8b", "qwen2", "Qwen2ForCausalLM", 2048, 5504, 24, 16, 16, 128, 151936, 32768, 1e6, 1e-6, true,
+     false},
+    {"llama-3.2-1b", "llama", "LlamaForCausalLM", 2048, 8192, 16, 32, 8, 64, 128256, 131072, 5e5, 1e-5, false,
+     true},
+    {"llama-3.2-3b", "llama", "LlamaForCausalLM", 3072, 8192, 28, 24, 8, 128, 128256, 131072, 5e5, 1e-5,
+     false, true},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -48,10 +52,13 @@ glot_status glot_shape_config(glot_model_config *c, const char *name, int64_t n_
     for (int i = 0; i < N_SHAPES; i++)
         if (strcmp(shapes[i].name, name) == 0) {
             if (n_layers > shapes[i].layers)
-                return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%s has %" PRId64 " layers, %" PRId64 " were asked for", name, shapes[i].layers,
-                                 n_layers);
+                return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                                 "%s has %" PRId64 " layers, %" PRId64 " were asked for", name,
+                                 shapes[i].layers, n_layers);
             fill(c, &shapes[i], n_layers);
             return GLOT_OK;
         }
-    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "no shape '%s'; there are smollm2-135m, qwen1.5-1.8b, llama-3.2-1b and llama-3.2-3b", name);
+    return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                     "no shape '%s'; there are smollm2-135m, qwen1.5-1.8b, llama-3.2-1b and llama-3.2-3b",
+                     name);
 }

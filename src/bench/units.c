@@ -24,12 +24,13 @@ glot_status glot_bench_expand(glot_model *m, int n_experts, int top_k, uint64_t 
     return n_experts > 1 && !m->config.is_expanded ? glot_upcycle(m, all, &settings, err) : GLOT_OK;
 }
 
-glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const glot_model *m, int64_t n_sequences, int64_t length,
-                                    uint64_t seed, glot_error *err)
+glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const glot_model *m,
+                                    int64_t n_sequences, int64_t length, uint64_t seed, glot_error *err)
 {
     int64_t n = n_sequences * length;
     glot_rng rng = glot_rng_seed(seed, 7);
-    GLOT_TRY(glot_new(numbers, (size_t)(2 * n + 1 + 4 * n_sequences), sizeof **numbers, "the ids of a benchmark", err));
+    GLOT_TRY(glot_new(numbers, (size_t)(2 * n + 1 + 4 * n_sequences), sizeof **numbers,
+                      "the ids of a benchmark", err));
     int32_t *ids = *numbers, *positions = ids + n + 1, *segments = positions + n;
     for (int64_t i = 0; i <= n; i++)
         ids[i] = (int32_t)glot_rng_below(&rng, (uint32_t)m->config.vocab_size);
@@ -37,7 +38,11 @@ glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const gl
         positions[i] = (int32_t)(i % length);
     for (int64_t i = 0; i < 4 * n_sequences; i++)
         segments[i] = (int32_t)(i % 2 ? length : i / 4 * length);
-    *out = (glot_batch){.n_tokens = n, .ids = ids, .positions = positions, .n_segments = n_sequences, .segments = segments,
+    *out = (glot_batch){.n_tokens = n,
+                        .ids = ids,
+                        .positions = positions,
+                        .n_segments = n_sequences,
+                        .segments = segments,
                         .targets = ids + 1};
     return GLOT_OK;
 }
@@ -71,8 +76,8 @@ static void keep_phases(glot_bench_times *out, const glot_timing *timing, double
 }
 
 /* A timed piece; its phases are kept where it is the fastest so far. */
-static glot_status time_piece(glot_bench_times *out, glot_bench_unit *unit, void *context, double *seconds, const glot_model *m,
-                              glot_timing *timing, glot_error *err)
+static glot_status time_piece(glot_bench_times *out, glot_bench_unit *unit, void *context, double *seconds,
+                              const glot_model *m, glot_timing *timing, glot_error *err)
 {
     if (timing)
         glot_timing_start(timing, &m->config);
@@ -84,14 +89,16 @@ static glot_status time_piece(glot_bench_times *out, glot_bench_unit *unit, void
     return GLOT_OK;
 }
 
-glot_status glot_bench_time(glot_bench_times *out, glot_bench_unit *unit, void *context, int64_t steps, const glot_model *m,
-                            glot_timing *timing, const glot_cancel *cancel, glot_error *err)
+glot_status glot_bench_time(glot_bench_times *out, glot_bench_unit *unit, void *context, int64_t steps,
+                            const glot_model *m, glot_timing *timing, const glot_cancel *cancel,
+                            glot_error *err)
 {
     double seconds[GLOT_BENCH_MAX_STEPS];
     int64_t n = 0;
     *out = (glot_bench_times){.best = HUGE_VAL};
     if (steps < 1 || steps > GLOT_BENCH_MAX_STEPS)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " steps are outside 1 to %d", steps, GLOT_BENCH_MAX_STEPS);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " steps are outside 1 to %d", steps,
+                         GLOT_BENCH_MAX_STEPS);
     GLOT_TRY(unit(context, &seconds[0], err));
     uint64_t heap_calls = glot_heap_calls();
     while (n < steps && !glot_cancelled(cancel))

@@ -45,13 +45,16 @@ static int64_t lowest_layer(const glot_model_config *c, const glot_param_id *ids
     return lowest;
 }
 
-/* LoRA trains beside everything: only the first layer's q, k and v have nothing below them. */
+/* LoRA trains beside everything: only the first layer's q, k and v have nothing below them. Routers need
+ * nothing of the experts in the lowest layer but their outputs. */
 static bool has_input_gradient(const glot_param_id *id, glot_trainable what, int64_t lowest)
 {
     if (what == GLOT_TRAIN_LORA)
         return id->layer != 0 ||
                (id->role != GLOT_ROLE_Q && id->role != GLOT_ROLE_K && id->role != GLOT_ROLE_V);
-    return id->layer < 0 || id->layer > lowest || (id->layer == lowest && id->role == GLOT_ROLE_DOWN_PROJ);
+    if (id->layer < 0 || id->layer > lowest)
+        return true;
+    return id->layer == lowest && id->role == GLOT_ROLE_DOWN_PROJ && what != GLOT_TRAIN_ROUTERS;
 }
 
 static double matrix_flops(const glot_model_config *c, const glot_param_id *id, glot_trainable what,

@@ -25,8 +25,8 @@ typedef struct glot_job_view {
     void *user;
     /* A step of the job begins: "text", "before", "train", ...; `what` is one line for a person. */
     void (*on_begin)(void *user, const char *step, const char *what);
-    /* Within a step that goes from language to language: so many of all are done (0: it starts); `language` is the next one, NULL
-     * at the end. */
+    /* Within a step that goes from language to language: so many of all are done (0: it starts); `language`
+     * is the next one, NULL at the end. */
     void (*on_language)(void *user, const char *step, const char *language, size_t done, size_t total);
     /* What the job will need, before its first step. */
     void (*on_plan)(void *user, const struct glot_plan *plan);

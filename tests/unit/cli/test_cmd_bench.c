@@ -51,6 +51,26 @@ static void test_limits_and_phases(void **state)
     json_decref(r);
 }
 
+/* Two layers with 4 experts, top-2, 4 tokens: the products of a step, counted by hand. */
+static void expect_flops(void **state, const char *work, double down_of_first, double trained_experts)
+{
+    json_t *r = json_of(run_glot(state, "bench", work, "--layers", "2", "--batch", "1", "--length", "4", "--steps", "1", "--json"));
+    const double attention = 2 * 576 * 576 + 2 * 192 * 576, expert = 3 * 1536 * 576, router = 4 * 576, head = 49152 * 576;
+    const double layer = attention + 2 * expert + router, scores = 2 * 576; /* half of 4 keys, all heads */
+    double forward = 2 * layer + head + 2 * 2 * scores;
+    double to_inputs = layer + head + down_of_first * 1536 * 576 + 5 * scores; /* of the second layer's input */
+    double to_weights = 2 * (trained_experts * expert + router);
+    assert_true(number_at(r, "flops_per_token") == 2 * (forward + to_inputs + to_weights));
+    json_decref(r);
+}
+
+/* Of 2 experts' share a token 1.5 go to new ones. In the first layer training needs what comes before `down`; the review does not. */
+static void test_flops(void **state)
+{
+    expect_flops(state, "train", 2, 1.5);
+    expect_flops(state, "review", 0, 0);
+}
+
 /* What would not fit is refused before it is made: 28 layers with 256 experts, weights, gradients and moments, are some 8 TB. */
 static void test_refuses(void **state)
 {
@@ -94,7 +114,7 @@ static void test_products(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_limits_and_phases), IN_FOLDER(test_refuses),
+    const struct CMUnitTest tests[] = {IN_FOLDER(test_decode), IN_FOLDER(test_forward), IN_FOLDER(test_limits_and_phases), IN_FOLDER(test_flops), IN_FOLDER(test_refuses),
                                         IN_FOLDER(test_similarity), IN_FOLDER(test_products)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
