@@ -122,30 +122,33 @@ static uint64_t symbol_before(const glot_bpe *b, int32_t id, int32_t next)
     return (uint64_t)glot_merge_find(&b->merges, id, next) << 32 | (uint32_t)id;
 }
 
-/* symbols[i]: rank << 32 | id, so that the least one merges first, the leftmost of equal ones. */
+/* symbols[i]: rank << 32 | id, so that the least one merges first, the leftmost of equal ones. One pass
+ * closes the gap of the last merge and finds the next. */
 static void merge_short(const glot_bpe *b, glot_bpe_scratch *s)
 {
-    uint64_t symbols[SHORT_PIECE + 1];
+    uint64_t symbols[SHORT_PIECE];
     const uint64_t end = (uint64_t)GLOT_NO_MERGE << 32;
     size_t n = s->n;
     for (size_t i = 0; i + 1 < n; i++)
         symbols[i] = symbol_before(b, s->ids[i], s->ids[i + 1]);
     if (n > 0)
         symbols[n - 1] = end | (uint32_t)s->ids[n - 1];
-    while (n > 1) {
+    for (size_t gone = n;;) { /* the place of the symbol that was merged into the one before */
         size_t best = 0;
-        uint64_t least = symbols[0];
-        for (size_t i = 1; i + 1 < n; i++) {
-            best = symbols[i] < least ? i : best;
-            least = symbols[i] < least ? symbols[i] : least;
+        uint64_t least = UINT64_MAX;
+        for (size_t i = 0; i < n; i++) {
+            uint64_t symbol = symbols[i + (i >= gone)];
+            symbols[i] = symbol;
+            best = symbol < least ? i : best;
+            least = symbol < least ? symbol : least;
         }
         if (least >= end)
             break;
-        int32_t id = b->merges.merges[least >> 32].id;
+        int32_t id = b->merges.ids[least >> 32];
         n--;
-        memmove(symbols + best + 1, symbols + best + 2, (n - best - 1) * sizeof symbols[0]);
+        gone = best + 1;
         symbols[best] =
-            best + 1 < n ? symbol_before(b, id, (int32_t)(uint32_t)symbols[best + 1]) : end | (uint32_t)id;
+            best + 1 < n ? symbol_before(b, id, (int32_t)(uint32_t)symbols[best + 2]) : end | (uint32_t)id;
         if (best > 0)
             symbols[best - 1] = symbol_before(b, (int32_t)(uint32_t)symbols[best - 1], id);
     }
@@ -224,7 +227,7 @@ static void merge_long(const glot_bpe *b, glot_bpe_scratch *s)
         if (s->ranks[at] != top >> 32)
             continue;
         int32_t gone = s->next[at];
-        s->ids[at] = b->merges.merges[s->ranks[at]].id;
+        s->ids[at] = b->merges.ids[s->ranks[at]];
         s->next[at] = s->next[gone];
         if (s->next[at] >= 0)
             s->previous[s->next[at]] = at;

@@ -161,7 +161,7 @@ static void add_start_character(glot_bpe *b, character_part *parts, const char *
         if (rank == GLOT_NO_MERGE)
             return;
         above = rank >= above ? rank + 1 : above;
-        ids[second < first] = b->merges.merges[rank].id;
+        ids[second < first] = b->merges.ids[rank];
         if (second >= first)
             ids[1] = ids[left - 1];
     }

@@ -54,25 +54,60 @@ void glot_encoder_free(glot_encoder *e)
     glot_free(e);
 }
 
-static glot_status append_ids(glot_encoder *e, const void *ids, size_t n, glot_error *err)
+static glot_status make_room(glot_encoder *e, size_t n, glot_error *err)
 {
-    if (e->n + n > e->capacity)
-        GLOT_TRY(glot_grow(&e->ids, &e->capacity, e->n + n, sizeof e->ids[0], "the ids of a text", err));
-    memcpy(e->ids + e->n, ids, n * sizeof e->ids[0]);
+    if (e->n + n <= e->capacity)
+        return GLOT_OK;
+    return glot_grow(&e->ids, &e->capacity, e->n + n, sizeof e->ids[0], "the ids of a text", err);
+}
+
+static glot_status append_id(glot_encoder *e, int32_t id, glot_error *err)
+{
+    GLOT_TRY(make_room(e, 1, err));
+    e->ids[e->n++] = id;
+    return GLOT_OK;
+}
+
+static glot_status append_ids(glot_encoder *e, const int32_t *ids, size_t n, glot_error *err)
+{
+    GLOT_TRY(make_room(e, n, err));
+    memcpy(e->ids + e->n, ids, n * sizeof ids[0]);
     e->n += n;
     return GLOT_OK;
+}
+
+/* Most pieces have few ids: copying whole steps is faster than exactly so many. */
+static glot_status append_known(glot_encoder *e, const glot_cached_piece *p, glot_error *err)
+{
+    enum { STEP = GLOT_PIECE_CACHE_STEP };
+    GLOT_TRY(make_room(e, p->n_ids + STEP, err));
+    for (size_t i = 0; i < p->n_ids; i += STEP)
+        memcpy(e->ids + e->n + i, p->data + i, STEP * sizeof p->data[0]);
+    e->n += p->n_ids;
+    return GLOT_OK;
+}
+
+/* The symbol that a piece of one character is, or -1. */
+static int32_t single_symbol(const glot_bpe *bpe, const char *piece, size_t size)
+{
+    size_t length;
+    uint32_t code = glot_utf8_decode(piece, &length);
+    return length == size && code < GLOT_N_PLANE ? bpe->character_ids[code] : -1;
 }
 
 static glot_status encode_piece(glot_encoder *e, bool is_part, const char *piece, size_t size,
                                 glot_error *err)
 {
     const glot_bpe *bpe = &e->tokenizer->bpe;
+    int32_t symbol = single_symbol(bpe, piece, size);
+    if (symbol >= 0)
+        return append_id(e, symbol, err);
     bool may_be_kept = size <= GLOT_PIECE_CACHE_MAX;
     uint64_t hash = may_be_kept ? glot_hash_bytes(piece, size) : 0;
     const glot_cached_piece *known =
         may_be_kept ? glot_piece_cache_find(&e->cache, hash, is_part, piece, size) : NULL;
     if (known)
-        return append_ids(e, known->data, known->n_ids, err);
+        return append_known(e, known, err);
     GLOT_TRY(is_part ? glot_bpe_merge(bpe, &e->bpe, piece, size, err)
                      : glot_bpe_encode(bpe, &e->bpe, piece, size, err));
     if (may_be_kept && e->bpe.n <= GLOT_PIECE_CACHE_MAX)
@@ -106,7 +141,7 @@ static glot_status take_piece(void *user, const char *piece, size_t size, glot_e
         return encode_piece(e, false, piece, size, err);
     int32_t id;
     GLOT_TRY(glot_bpe_find_whole(bpe, &e->bpe, piece, size, &id, err));
-    return id >= 0 ? append_ids(e, &id, 1, err) : encode_parts(e, piece, size, err);
+    return id >= 0 ? append_id(e, id, err) : encode_parts(e, piece, size, err);
 }
 
 static glot_status take_normalized_part(void *user, int32_t id, const char *part, size_t size, size_t offset,
@@ -114,7 +149,7 @@ static glot_status take_normalized_part(void *user, int32_t id, const char *part
 {
     glot_encoder *e = user;
     if (id >= 0)
-        return append_ids(e, &id, 1, err);
+        return append_id(e, id, err);
     bool is_first = e->part_offset == 0 && offset == 0;
     return glot_pretokenize(&e->tokenizer->pretokenizer, &e->pretokenizer, part, size, is_first, take_piece,
                             e, err);
@@ -126,7 +161,7 @@ static glot_status take_part(void *user, int32_t id, const char *part, size_t si
     glot_encoder *e = user;
     const glot_tokenizer *t = e->tokenizer;
     if (id >= 0)
-        return append_ids(e, &id, 1, err);
+        return append_id(e, id, err);
     e->part_offset = offset;
     GLOT_TRY(glot_normalize(&t->normalizer, &e->normalizer, part, size, &part, &size, err));
     return glot_added_split(&t->normalized_matcher, part, size, take_normalized_part, e, err);

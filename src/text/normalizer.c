@@ -29,14 +29,42 @@ static const char *find(const char *text, size_t size, const char *pattern, size
     return length == 1 ? memchr(text, pattern[0], size) : memmem(text, size, pattern, length);
 }
 
+enum { FEW = 8 }; /* bytes of content up to which a byte is replaced without a branch */
+
+/* Every byte is written as the first of FEW, the others are overwritten by what follows: `out` has room for
+ * so many more than it needs. Returns the new size. */
+static size_t replace_byte(char *out, const char *text, size_t size, char byte, const char *content,
+                           size_t n_content)
+{
+    char few[FEW] = {0}, one[FEW] = {0};
+    uint64_t replaced, kept;
+    size_t n = 0;
+    memcpy(few, content, n_content);
+    memcpy(&replaced, few, FEW);
+    for (size_t i = 0; i < size; i++) {
+        bool is_replaced = text[i] == byte;
+        one[0] = text[i];
+        memcpy(&kept, one, FEW);
+        kept = is_replaced ? replaced : kept;
+        memcpy(out + n, &kept, FEW);
+        n += is_replaced ? n_content : 1;
+    }
+    return n;
+}
+
 glot_status glot_replace(char **buffer, size_t *capacity, const char *text, size_t size, const char *pattern,
                          const char *content, size_t *out_size, glot_error *err)
 {
     size_t n_pattern = strlen(pattern), n_content = strlen(content), most, n = 0;
     size_t growth = n_content > n_pattern ? n_content - n_pattern : 0;
-    if (!glot_size_mul(&most, size / n_pattern, growth) || !glot_size_add(&most, most, size))
+    if (!glot_size_mul(&most, size / n_pattern, growth) || !glot_size_add(&most, most, size) ||
+        !glot_size_add(&most, most, FEW))
         return GLOT_FAIL(err, GLOT_NOMEM, "a text of %zu bytes is too long", size);
     GLOT_TRY(glot_grow(buffer, capacity, most, 1, "a text", err));
+    if (n_pattern == 1 && n_content <= FEW) {
+        *out_size = replace_byte(*buffer, text, size, pattern[0], content, n_content);
+        return GLOT_OK;
+    }
     const char *end = text + size, *found;
     while ((found = find(text, (size_t)(end - text), pattern, n_pattern))) {
         memcpy(*buffer + n, text, (size_t)(found - text));

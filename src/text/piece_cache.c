@@ -4,38 +4,24 @@
 
 #include <string.h>
 
-enum { N_SLOTS = 1 << 17, MAX_ENTRIES = N_SLOTS / 2, N_WORDS = 1 << 20 };
+enum { N_SLOTS = 1 << 17, MAX_ENTRIES = N_SLOTS / 2, PLACE_BITS = 20, N_WORDS = 1 << PLACE_BITS };
 
 glot_status glot_piece_cache_open(glot_piece_cache *c, glot_error *err)
 {
+    c->used = 1;
     GLOT_TRY(glot_new(&c->slots, N_SLOTS, sizeof c->slots[0], "an encoder's cache", err));
-    return glot_new(&c->entries, N_WORDS, sizeof c->entries[0], "an encoder's cache", err);
-}
-
-static bool same_bytes(const char *a, const char *b, size_t n)
-{
-    uint64_t x, y;
-    for (; n >= sizeof x; n -= sizeof x, a += sizeof x, b += sizeof x) {
-        memcpy(&x, a, sizeof x);
-        memcpy(&y, b, sizeof y);
-        if (x != y)
-            return false;
-    }
-    for (; n > 0; n--)
-        if (*a++ != *b++)
-            return false;
-    return true;
+    return glot_new(&c->entries, N_WORDS + GLOT_PIECE_CACHE_STEP, sizeof c->entries[0], "an encoder's cache",
+                    err);
 }
 
 const glot_cached_piece *glot_piece_cache_find(const glot_piece_cache *c, uint64_t hash, bool is_part,
                                                const char *piece, size_t size)
 {
     for (size_t at = hash % N_SLOTS; c->slots[at]; at = (at + 1) % N_SLOTS) {
-        if ((c->slots[at] ^ hash) >> 32)
+        if ((c->slots[at] ^ (uint32_t)(hash >> 32)) >> PLACE_BITS)
             continue;
-        const glot_cached_piece *p = (const glot_cached_piece *)(c->entries + (uint32_t)c->slots[at] - 1);
-        if (p->size == size && p->is_part == is_part &&
-            same_bytes((const char *)(p->data + p->n_ids), piece, size))
+        const glot_cached_piece *p = (const glot_cached_piece *)(c->entries + c->slots[at] % N_WORDS);
+        if (p->size == size && p->is_part == is_part && memcmp(p->data + p->n_ids, piece, size) == 0)
             return p;
     }
     return NULL;
@@ -47,7 +33,8 @@ void glot_piece_cache_keep(glot_piece_cache *c, uint64_t hash, bool is_part, con
     size_t words = 1 + n_ids + (size + sizeof ids[0] - 1) / sizeof ids[0];
     if (c->n == MAX_ENTRIES || c->used + words > N_WORDS) {
         memset(c->slots, 0, N_SLOTS * sizeof c->slots[0]);
-        c->n = c->used = 0;
+        c->n = 0;
+        c->used = 1;
     }
     glot_cached_piece *p = (glot_cached_piece *)(c->entries + c->used);
     p->size = (uint8_t)size;
@@ -58,7 +45,7 @@ void glot_piece_cache_keep(glot_piece_cache *c, uint64_t hash, bool is_part, con
     size_t at = hash % N_SLOTS;
     while (c->slots[at])
         at = (at + 1) % N_SLOTS;
-    c->slots[at] = hash >> 32 << 32 | (uint32_t)(c->used + 1);
+    c->slots[at] = (uint32_t)(hash >> 32) / N_WORDS * N_WORDS | (uint32_t)c->used;
     c->used += words;
     c->n++;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 enum { GLOT_PIECE_CACHE_MAX = 120 }; /* bytes of a piece that may be kept: longer ones hardly come again */
+enum { GLOT_PIECE_CACHE_STEP = 4 };  /* words that may be read behind an entry */
 
 typedef struct glot_cached_piece {
     uint8_t size, n_ids;
@@ -18,9 +19,9 @@ typedef struct glot_cached_piece {
 } glot_cached_piece;
 
 typedef struct glot_piece_cache {
-    uint64_t *slots; /* upper half of the piece's hash << 32 | its place in `entries` + 1; 0: empty */
+    uint32_t *slots; /* upper bits of a piece's hash, its place in `entries` in the lower ones; 0: empty */
     int32_t *entries;
-    size_t n, used; /* entries; words of `entries` in use */
+    size_t n, used; /* entries; words of `entries` in use, the first of them never */
 } glot_piece_cache;
 
 glot_status glot_piece_cache_open(glot_piece_cache *c, glot_error *err);

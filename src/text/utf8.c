@@ -1,4 +1,4 @@
-/* utf8.c: validation and counting of words. ASCII goes eight bytes at a time; other scripts byte by byte. */
+/* utf8.c: validation, by an automaton that takes a byte without a branch, and counting of words. */
 #include "text/utf8.h"
 
 #include <stdbool.h>
@@ -46,26 +46,79 @@ static size_t character_size(const uint8_t *p, size_t left)
     return size;
 }
 
-/* ASCII bytes at p (left > 0 bytes there), at most eight. */
-static size_t ascii_size(const uint8_t *p, size_t left)
+/* The automaton's states: what may follow. A row holds each state's successor at the state's place, six bits
+ * wide; nothing but zeros is BAD, which nothing leaves. */
+enum {
+    BAD = 0,
+    CHARACTER = 6,
+    ONE_BYTE = 12, /* of a character, 0x80 to 0xBF */
+    TWO_BYTES = 18,
+    THREE_BYTES = 24,
+    REST_OF_E0 = 30,
+    REST_OF_ED = 36,
+    REST_OF_F0 = 42,
+    REST_OF_F4 = 48
+};
+#define FROM(state, next) ((uint64_t)(next) << (state))
+#define CONTINUATION (FROM(ONE_BYTE, CHARACTER) | FROM(TWO_BYTES, ONE_BYTE) | FROM(THREE_BYTES, TWO_BYTES))
+
+static const uint64_t successors[256] = {
+    [0x00 ... 0x7F] = FROM(CHARACTER, CHARACTER),
+    [0x80 ... 0x8F] = CONTINUATION | FROM(REST_OF_ED, ONE_BYTE) | FROM(REST_OF_F4, TWO_BYTES),
+    [0x90 ... 0x9F] = CONTINUATION | FROM(REST_OF_ED, ONE_BYTE) | FROM(REST_OF_F0, TWO_BYTES),
+    [0xA0 ... 0xBF] = CONTINUATION | FROM(REST_OF_E0, ONE_BYTE) | FROM(REST_OF_F0, TWO_BYTES),
+    [0xC2 ... 0xDF] = FROM(CHARACTER, ONE_BYTE),
+    [0xE0] = FROM(CHARACTER, REST_OF_E0),
+    [0xE1 ... 0xEC] = FROM(CHARACTER, TWO_BYTES),
+    [0xED] = FROM(CHARACTER, REST_OF_ED),
+    [0xEE ... 0xEF] = FROM(CHARACTER, TWO_BYTES),
+    [0xF0] = FROM(CHARACTER, REST_OF_F0),
+    [0xF1 ... 0xF3] = FROM(CHARACTER, THREE_BYTES),
+    [0xF4] = FROM(CHARACTER, REST_OF_F4),
+};
+
+static unsigned run(unsigned state, const uint8_t *p, size_t n)
 {
-    uint64_t word;
-    if (left < sizeof word)
-        return 1;
-    memcpy(&word, p, sizeof word);
-    word &= HIGH_BITS;
-    return word ? (size_t)__builtin_ctzll(word) / 8 : sizeof word;
+    uint64_t next = state;
+    for (size_t i = 0; i < n; i++)
+        next = successors[p[i]] >> (next & 63);
+    return next & 63;
 }
 
-size_t glot_utf8_valid_prefix(const char *text, size_t size)
+static bool is_ascii(const uint8_t *p, size_t n)
 {
-    const uint8_t *p = (const uint8_t *)text;
+    uint64_t word, all = 0;
+    for (size_t i = 0; i < n; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        all |= word;
+    }
+    return (all & HIGH_BITS) == 0;
+}
+
+/* As glot_utf8_valid_prefix, character by character. */
+static size_t valid_prefix(const uint8_t *p, size_t size)
+{
     for (size_t at = 0, step; at < size; at += step) {
-        step = p[at] < 0x80 ? ascii_size(p + at, size - at) : character_size(p + at, size - at);
+        step = character_size(p + at, size - at);
         if (step == 0)
             return at;
     }
     return size;
+}
+
+enum { BLOCK = 32 }; /* bytes that are ASCII, or go through the automaton; a multiple of a word */
+
+size_t glot_utf8_valid_prefix(const char *text, size_t size)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    unsigned state = CHARACTER;
+    size_t at = 0;
+    for (; size - at >= BLOCK && state != BAD; at += BLOCK)
+        if (state != CHARACTER || !is_ascii(p + at, BLOCK))
+            state = run(state, p + at, BLOCK);
+    if (state != BAD)
+        state = run(state, p + at, size - at);
+    return state == CHARACTER ? size : valid_prefix(p, size);
 }
 
 void glot_utf8_append_repaired(glot_str *out, const char *text, size_t size)
