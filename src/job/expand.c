@@ -81,6 +81,17 @@ static glot_status check_recipe(const glot_job *job, const char *path, glot_erro
     return status;
 }
 
+/* A run without its recipe has only just begun, or somebody has begun to delete it. */
+static glot_status check_just_begun(const glot_job *job, glot_error *err)
+{
+    if (json_array_size(glot_run_dir_get(job->dir, "done")) == 0)
+        return GLOT_OK;
+    return GLOT_FAIL(err, GLOT_EXISTS,
+                     "the run in '%s' has lost its recipe.yaml, so that what it did cannot be gone on with "
+                     "(--fresh starts over)",
+                     job->recipe->output);
+}
+
 static glot_status keep_recipe(const glot_job *job, glot_error *err)
 {
     glot_str text = {0};
@@ -100,7 +111,7 @@ static glot_status open_run(glot_job *job, glot_error *err)
     char *path = glot_run_dir_join(job->dir, "recipe.yaml");
     if (!path)
         return GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
-    glot_status status = glot_path_exists(path) ? check_recipe(job, path, err) : GLOT_OK;
+    glot_status status = glot_path_exists(path) ? check_recipe(job, path, err) : check_just_begun(job, err);
     glot_free(path);
     GLOT_TRY(status);
     return keep_recipe(job, err);

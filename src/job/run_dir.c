@@ -181,6 +181,9 @@ glot_status glot_run_dir_clear(const char *path, glot_error *err)
     glot_status status = lock(&fd, path, err);
     if (status == GLOT_OK)
         status = walk(path, "", check_ours, NULL, err);
+    /* recipe.yaml is the first to go: without it nothing that is left is taken for a run to go on with. */
+    if (status == GLOT_OK && glot_dir_has(path, "recipe.yaml"))
+        status = remove_one(path, "recipe.yaml", false, err);
     if (status == GLOT_OK)
         status = walk(path, "", remove_path, NULL, err);
     if (status == GLOT_OK)

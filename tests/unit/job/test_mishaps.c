@@ -89,6 +89,19 @@ static void test_disk_there(void **state)
     forget("d");
 }
 
+/* --fresh deletes the recipe first: where it was stopped then, the rest is no run to go on with, whatever its state says. */
+static void test_lost_recipe(void **state)
+{
+    (void)state;
+    expect_status(&(run_options){.output = "r", .cancel_phase = 1, .cancel_step = 3}, GLOT_CANCELLED);
+    forget("r/recipe.yaml");
+    expect_status(&(run_options){.output = "r", .settings = {"seed=8"}}, GLOT_EXISTS);
+    expect_log("has lost its recipe.yaml, so that what it did cannot be gone on with (--fresh starts over)");
+    expect_status(&(run_options){.output = "r", .is_fresh = true}, GLOT_OK);
+    expect_same_run("r");
+    forget("r");
+}
+
 /* The last step of a stage is in a checkpoint though none was due, and the stage after it begins with its weights. */
 static void test_last_step(void **state)
 {
@@ -110,6 +123,7 @@ int main(void)
         cmocka_unit_test(test_lost_checkpoints),
         cmocka_unit_test(test_unreadable_checkpoint),
         cmocka_unit_test(test_disk_there),
+        cmocka_unit_test(test_lost_recipe),
         cmocka_unit_test(test_last_step),
     };
     return cmocka_run_group_tests(tests, make_all, remove_all);
