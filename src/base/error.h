@@ -4,8 +4,8 @@
  * allowed). GLOT_FAIL writes the sentence and yields the status; GLOT_TRY passes a failure on.
  *
  *     if (size > file_size)
- *         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': tensor '%s' ends at byte %" PRIu64 ", the file has %" PRIu64,
- *                          ...);
+ *         return GLOT_FAIL(err, GLOT_BAD_FORMAT, "'%s': tensor '%s' ends at byte %" PRIu64 ", the file has %"
+ *                          PRIu64, ...);
  *     GLOT_TRY(glot_file_map(&map, path, err));
  */
 #ifndef GLOT_BASE_ERROR_H

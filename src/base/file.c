@@ -127,7 +127,7 @@ glot_status glot_map_open(glot_map *map, const char *path, glot_error *err)
             status = glot_fail_errno(err, errno, "map", path);
         } else {
             *map = (glot_map){data, (size_t)info.st_size};
-            madvise(data, map->size, MADV_HUGEPAGE); /* advice: whole large pages are read, and mapped as one */
+            madvise(data, map->size, MADV_HUGEPAGE); /* advice: large pages are read whole, mapped as one */
         }
     }
     close(fd);
@@ -137,8 +137,7 @@ glot_status glot_map_open(glot_map *map, const char *path, glot_error *err)
 void glot_map_forget(const glot_map *map)
 {
     if (map->data)
-        madvise((void *)(uintptr_t)map->data, map->size,
-                MADV_DONTNEED); /* advice: where it is not taken, nothing is lost */
+        madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED); /* advice */
 }
 
 void glot_map_close(glot_map *map)

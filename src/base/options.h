@@ -40,8 +40,7 @@ typedef struct glot_option {
     const char *name;      /* without dashes; of an argument what stands for it in the help: "MODEL" */
     char letter;           /* short form, 0: none */
     glot_option_kind kind;
-    const char
-        *value; /* what stands for the value in the help: "N", "FILE", "auto|cpu|cuda"; NULL for flags */
+    const char *value;     /* in place of it in the help: "N", "FILE", "auto|cpu|cuda"; NULL for flags */
     double min, max;       /* of numbers, both included; both 0: no limits */
     const char *initial;   /* default as text, parsed by the same rules; NULL: none (0, NULL, false) */
     const char *unit;      /* of numbers: "tokens", "threads"; NULL: none */

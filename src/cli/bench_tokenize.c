@@ -8,20 +8,21 @@ static json_t *result_json(const glot_bench_tokenize_result *r)
 {
     return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f}", "documents", (json_int_t)r->n_documents, "bytes",
                      (json_int_t)r->n_bytes, "tokens", (json_int_t)r->n_tokens, "bytes_per_s",
-                     (double)r->n_bytes / r->best_seconds, "first_bytes_per_s", (double)r->n_bytes / r->first_seconds,
-                     "tokens_per_s", (double)r->n_tokens / r->best_seconds);
+                     (double)r->n_bytes / r->best_seconds, "first_bytes_per_s",
+                     (double)r->n_bytes / r->first_seconds, "tokens_per_s",
+                     (double)r->n_tokens / r->best_seconds);
 }
 
-static glot_status time_language(const glot_cli *cli, const glot_tokenizer *t, const glot_text_files *text, json_t *out,
-                                 glot_error *err)
+static glot_status time_language(const glot_cli *cli, const glot_tokenizer *t, const glot_text_files *text,
+                                 json_t *out, glot_error *err)
 {
     glot_bench_tokenize_result r;
     char **paths = NULL;
     size_t n_paths = 0;
     GLOT_TRY(glot_paths_expand(&paths, &n_paths, text->files, text->n_files, err));
     glot_status status = glot_bench_tokenize(&r, t, (const char *const *)paths, n_paths,
-                                             glot_args_size(cli->args, "max-bytes"), glot_args_int(cli->args, "steps"),
-                                             cli->cancel, err);
+                                             glot_args_size(cli->args, "max-bytes"),
+                                             glot_args_int(cli->args, "steps"), cli->cancel, err);
     glot_paths_free(paths, n_paths);
     if (status != GLOT_OK) {
         glot_error_prefix(err, "language '%s'", text->language);
@@ -35,14 +36,14 @@ static glot_status time_language(const glot_cli *cli, const glot_tokenizer *t, c
                       (double)r.n_tokens / r.best_seconds, r.n_bytes, r.n_tokens);
 }
 
-static glot_status time_languages(const glot_cli *cli, const glot_tokenizer *t, const glot_text_files *texts, size_t n,
-                                  glot_error *err)
+static glot_status time_languages(const glot_cli *cli, const glot_tokenizer *t, const glot_text_files *texts,
+                                  size_t n, glot_error *err)
 {
     json_t *languages = json_object();
     glot_status status = GLOT_OK;
     if (!cli->is_json)
-        status = cli_printf(err, "%-10s %10s %10s %12s %12s %12s\n", "language", "MB/s", "first MB/s", "tokens/s", "bytes",
-                            "tokens");
+        status = cli_printf(err, "%-10s %10s %10s %12s %12s %12s\n", "language", "MB/s", "first MB/s",
+                            "tokens/s", "bytes", "tokens");
     for (size_t i = 0; i < n && status == GLOT_OK; i++)
         status = time_language(cli, t, &texts[i], languages, err);
     if (status == GLOT_OK && cli->is_json)

@@ -308,8 +308,8 @@ static glot_status time_decode(result *out, glot_model *m, glot_timing *timing, 
     glot_bench_decode_result r;
     glot_cost cost;
     GLOT_TRY(glot_bench_decode(&r, m, &o, cli->cancel, err));
-    GLOT_TRY(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, 2 * o.length,
-                          err)); /* half of which a token sees */
+    int64_t context = 2 * o.length; /* half of which a token sees */
+    GLOT_TRY(glot_cost_of(&cost, &m->config, GLOT_TRAIN_ROUTERS, context, err));
     *out = (result){1.0 / r.times.median, 1.0 / r.times.best, cost.forward_flops_per_token, r.active_bytes,
                     .times = r.times};
     return GLOT_OK;

@@ -1,4 +1,5 @@
-/* cmd_selftest.c: `glot selftest`: does this machine compute what the reference computes? A table of ops by instruction sets. */
+/* cmd_selftest.c: `glot selftest`: does this machine compute what the reference computes? A table of ops by
+ * instruction sets. */
 #include "base/memory.h"
 #include "bench/selftest.h"
 #include "base/json.h"
@@ -21,10 +22,11 @@ static glot_status print_json(const glot_selftest_cell *cells, size_t n, glot_er
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:i}", "op", cells[i].op, "isa", cells[i].isa, "agreement",
-                                              json_words[cells[i].agreement], "difference",
-                                              cells[i].difference <= 1e300 ? json_real(cells[i].difference) : json_null(), "cases",
-                                              cells[i].n_cases));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:o, s:i}", "op", cells[i].op, "isa", cells[i].isa, "agreement",
+                            json_words[cells[i].agreement], "difference",
+                            cells[i].difference <= 1e300 ? json_real(cells[i].difference) : json_null(),
+                            "cases", cells[i].n_cases));
     return cli_json(json_pack("{s:o, s:I}", "ops", list, "failed", (json_int_t)count_failed(cells, n)), err);
 }
 
@@ -51,9 +53,11 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     glot_status status = cli->is_json ? print_json(cells, n, err) : print_table(cells, n, n_isas, err);
     size_t failed = count_failed(cells, n);
     if (status == GLOT_OK && failed > 0)
-        status = GLOT_FAIL(err, GLOT_NUMERIC, "%zu of %zu kernels disagree with the reference on this machine", failed, n);
+        status = GLOT_FAIL(err, GLOT_NUMERIC,
+                           "%zu of %zu kernels disagree with the reference on this machine", failed, n);
     glot_free(cells);
     return status;
 }
 
-const glot_command cmd_selftest = {"selftest", "check every kernel of this machine against the reference", rows, CLI_HAS_JSON, run};
+const glot_command cmd_selftest = {"selftest", "check every kernel of this machine against the reference",
+                                   rows, CLI_HAS_JSON, run};

@@ -1,8 +1,8 @@
 /* translation.c
  *
- * BLEU = bp exp(mean over n = 1..4 of log p_n),  p_n = 100 matches / n-grams of the hypotheses; where no n-gram
- * matches, 100 / (2^i n-grams) for the i-th such n; bp = exp(1 - reference words / hypothesis words) where the
- * hypotheses are shorter.
+ * BLEU = bp exp(mean over n = 1..4 of log p_n),  p_n = 100 matches / n-grams of the hypotheses; where no
+ * n-gram matches, 100 / (2^i n-grams) for the i-th such n; bp = exp(1 - reference words / hypothesis words)
+ * where the hypotheses are shorter.
  *
  * chrF = 100 (1 + b^2) P R / (b^2 P + R), b = 2; P and R are means over the orders 1..6 (chrF++: word orders
  * 1 and 2 too) of matches over the hypotheses' and the references' n-grams, orders without any left out.

@@ -2,7 +2,7 @@
  *
  *     glot_gate_config gate;
  *     GLOT_TRY(glot_gates_most_similar(&gate, &m->config, S, 7, &err));     or glot_gates_listed
- *     GLOT_TRY(glot_gates_add(m, &gate, seed, &err));                       before the review that trains them
+ *     GLOT_TRY(glot_gates_add(m, &gate, seed, &err));                     before the review that trains them
  *
  * Layers that have a gate keep it: a model that grows again asks for more, or for none besides.
  */

@@ -18,8 +18,7 @@ typedef enum glot_expert_init {
 typedef struct glot_upcycle_settings {
     int top_k; /* an expanded model's own must be kept */
     glot_expert_init init;
-    const int32_t *
-        source_expert; /* [n_layers] the expert that a layer's new ones copy; NULL: the original everywhere */
+    const int32_t *source_expert; /* [n_layers] whom a layer's new ones copy; NULL: the original everywhere */
     bool is_router_fresh; /* all router rows drawn anew; else the rows that exist are kept */
     uint64_t seed;
 } glot_upcycle_settings;

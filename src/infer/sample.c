@@ -33,7 +33,8 @@ static int compare(const void *a, const void *b, void *user)
 }
 
 /* How many of the sorted candidates stay: at most top_k, and the fewest whose share reaches top_p. */
-static int64_t cut(const float *log_probs, const int32_t *sorted, int64_t n, const glot_sample_params *p, double *mass)
+static int64_t cut(const float *log_probs, const int32_t *sorted, int64_t n, const glot_sample_params *p,
+                   double *mass)
 {
     int64_t limit = p->top_k > 0 && p->top_k < n ? p->top_k : n;
     double top = (double)log_probs[sorted[0]], total = 0.0;
@@ -47,7 +48,8 @@ static int64_t cut(const float *log_probs, const int32_t *sorted, int64_t n, con
     return kept;
 }
 
-int32_t glot_sample(const float *log_probs, int64_t n, const glot_sample_params *params, glot_rng *rng, int32_t *scratch)
+int32_t glot_sample(const float *log_probs, int64_t n, const glot_sample_params *params, glot_rng *rng,
+                    int32_t *scratch)
 {
     if (params->temperature <= 0.0)
         return largest(log_probs, n);

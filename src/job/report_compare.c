@@ -13,8 +13,7 @@ typedef struct comparison {
     glot_report_run *runs;
     char **paths;       /* [n] their directories */
     const char **names; /* [n] what tells the runs apart: the ends of `paths` */
-    const char *
-        *languages; /* [n_languages] of all runs, in the order they appear, borrowed from their results */
+    const char **languages; /* [n_languages] of all runs, as they appear, borrowed from their results */
     size_t n, n_languages;
 } comparison;
 

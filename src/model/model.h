@@ -151,25 +151,24 @@ typedef struct glot_batch {
     const int32_t *ids;       /* [n_tokens] */
     const int32_t *positions; /* [n_tokens] */
     int64_t n_segments;
-    const int32_t *segments;  /* [n_segments, 4] as op attention; kv rows count in the cache where there is
-                                 one, else in the batch */
+    const int32_t *segments; /* [n_segments, 4] as op attention; kv rows count in the cache where there is
+                                one, else in the batch */
     int64_t n_shares;      /* keys and values that a segment has from another sequence, copied in the cache */
     const int32_t *shares; /* [n_shares, 4] {segment, to kv row, from kv row, n}, rising: before the segment's
                               own are put there, after those of the segments before */
-    const int32_t *targets;   /* [n_tokens] -1: none; or NULL */
+    const int32_t *targets;     /* [n_tokens] -1: none; or NULL */
     const uint8_t *token_group; /* [n_tokens] language group; or NULL */
-    const uint8_t *is_exact;  /* [n_tokens] or NULL: nobody */
-    int64_t
-        n_documents; /* for the language gates (METHOD 6), which start anew with every document whatever */
-    const int32_t *documents; /* [n_documents, 4] the segments do: as op gate_input; NULL: no gates here */
+    const uint8_t *is_exact;    /* [n_tokens] or NULL: nobody */
+    int64_t n_documents;        /* for the language gates (METHOD 6), which start anew with every document */
+    const int32_t *documents;   /* [n_documents, 4] as op gate_input, whatever segments do; NULL: no gates */
     const struct glot_gate_sums *gate_sums; /* behind the documents' slots; NULL where they have none */
-    bool is_ungated;          /* gates are not asked: stage 1 */
+    bool is_ungated;                        /* gates are not asked: stage 1 */
 } glot_batch;
 
 /* What the language gates have added up of documents that come in several batches, slot by slot. */
 typedef struct glot_gate_sums {
     glot_backend *be;
-    glot_tensor *layers;      /* [n_layers] F64 [n_slots, h]; no address where there is no gate */
+    glot_tensor *layers; /* [n_layers] F64 [n_slots, h]; no address where there is no gate */
     glot_pool pool;
 } glot_gate_sums;
 glot_status glot_gate_sums_create(glot_gate_sums **out, const glot_model *m, int64_t n_slots,

@@ -58,8 +58,7 @@ typedef struct glot_moe_scratch {
 
 /* What decides, besides the router, which tokens take the original expert alone. */
 typedef struct glot_moe_paths {
-    const glot_tensor
-        *is_exact; /* U8 [T]: 1 on the exact path (METHOD 8), where gates are not asked; or NULL */
+    const glot_tensor *is_exact;  /* U8 [T] 1: on the exact path (METHOD 8), no gate is asked; or NULL */
     const glot_tensor *ids;       /* I32 [T] */
     const glot_tensor *documents; /* I32 [D, 4] as op gate_input; NULL: no gate is asked (stage 1) */
     const glot_tensor *gate_sums; /* F64 [slots, h] of this layer; NULL where no document has a slot */

@@ -1,7 +1,8 @@
 /* backend.h
  *
- * A backend is memory plus the ops of ops.inc. Model, MoE and training code see tensors and these calls and nothing of where the numbers
- * live: the CPU backend, the plain C reference (float and double) and later CUDA are the same to them.
+ * A backend is memory plus the ops of ops.inc. Model, MoE and training code see tensors and these calls and
+ * nothing of where the numbers live: the CPU backend, the plain C reference (float and double) and later CUDA
+ * are the same to them.
  *
  *     glot_backend *be;
  *     glot_cpu_backend_create(&be, threads, NULL, &err);
@@ -9,7 +10,8 @@
  *     glot_pool_init(&pool, be, bytes, "activations", &err); glot_pool_take(&pool, &y);
  *     glot_op_linear(be, &y, &x, &w, NULL);
  *
- * One thread calls a backend at a time; the ops run on the backend's own team inside. Ops are asynchronous in principle: download waits.
+ * One thread calls a backend at a time; the ops run on the backend's own team inside. Ops are asynchronous in
+ * principle: download waits.
  */
 #ifndef GLOT_TENSOR_BACKEND_H
 #define GLOT_TENSOR_BACKEND_H
@@ -18,7 +20,8 @@
 
 typedef struct glot_backend glot_backend;
 
-/* Where the (token, slot) pairs of one MoE layer go: rows of expert e are expert_offsets[e] .. expert_offsets[e + 1], in token order. */
+/* Where the (token, slot) pairs of one MoE layer go: rows of expert e are expert_offsets[e] ..
+ * expert_offsets[e + 1], in token order. */
 typedef struct glot_dispatch {
     int n_experts, top_k;          /* E, K */
     glot_tensor tokens_per_expert; /* I32 [E] */
@@ -63,8 +66,9 @@ struct glot_backend {
     const char *name;  /* "cpu", "ref_f32", "ref_f64" */
     const char *isa;   /* of glot_cpu_isas; "" where it means nothing */
     glot_dtype real;   /* type of activations, gradients, trained weights: F32 or F64 */
-    glot_dtype products; /* F32, or BF16: what the operands of linear and grouped products are rounded to (ops.inc); F32 at first, may be set
-                            between ops, and means nothing where `real` is F64 */
+    /* F32, or BF16: what the operands of linear and grouped products are rounded to (ops.inc); F32 at first,
+     * may be set between ops, and means nothing where `real` is F64. */
+    glot_dtype products;
     int n_threads;
     const glot_ops *ops;
 
@@ -75,20 +79,22 @@ struct glot_backend {
     void (*upload)(glot_backend *be, const glot_tensor *to, const void *host);
     void (*download)(glot_backend *be, void *host, const glot_tensor *from);
     void (*zero)(glot_backend *be, const glot_tensor *t);
-    void (*copy)(glot_backend *be, const glot_tensor *to, const glot_tensor *from); /* converts between F32, F16, BF16, F64 */
-    /* A weight that lies in host memory (a mapped file) for as long as the model lives: the CPU uses it where it is, another backend
-     * makes a copy. `host->addr` is a host address; out gets the backend's. */
+    /* Converts between F32, F16, BF16, F64. */
+    void (*copy)(glot_backend *be, const glot_tensor *to, const glot_tensor *from);
+    /* A weight that lies in host memory (a mapped file) for as long as the model lives: the CPU uses it where
+     * it is, another backend makes a copy. `host->addr` is a host address; out gets the backend's. */
     glot_status (*place)(glot_backend *be, glot_tensor *out, const glot_tensor *host, glot_error *err);
-    glot_status (*reserve)(glot_backend *be, const glot_limits *limits, glot_error *err); /* grows, never shrinks */
+    /* Grows, never shrinks. */
+    glot_status (*reserve)(glot_backend *be, const glot_limits *limits, glot_error *err);
     glot_status (*check)(glot_backend *be, glot_error *err); /* a fault that an op met, if any */
     void (*close)(glot_backend *be);
 };
 
 /* glot_op_NAME(be, ...): the call through the table. */
-#define GLOT_OP(name, parameters, arguments)                                                                      \
-    static inline void glot_op_##name parameters                                                                  \
-    {                                                                                                             \
-        be->ops->name arguments;                                                                                  \
+#define GLOT_OP(name, parameters, arguments)                                                                 \
+    static inline void glot_op_##name parameters                                                             \
+    {                                                                                                        \
+        be->ops->name arguments;                                                                             \
     }
 #include "tensor/ops.inc"
 #undef GLOT_OP
@@ -107,11 +113,12 @@ static inline void glot_op_grouped_linear(glot_backend *be, const glot_tensor *o
     glot_op_grouped_linears(be, &(glot_projection){out, w, NULL}, 1, x, plan, is_gathered);
 }
 
-/* The CPU: threads 0 = every core this process may use; isa NULL = $GLOT_ISA or the best the processor has; a name it does not have is
- * GLOT_BAD_ARGUMENT. */
+/* The CPU: threads 0 = every core this process may use; isa NULL = $GLOT_ISA or the best the processor has; a
+ * name it does not have is GLOT_BAD_ARGUMENT. */
 glot_status glot_cpu_backend_create(glot_backend **out, int threads, const char *isa, glot_error *err);
-/* Instruction sets this processor can run, best last, NULL-terminated static list: "portable", "avx2", "avx512",
- * "avx512_bf16" (the same, with instructions for products in bf16: others compute these with the same bits, but slowly). */
+/* Instruction sets this processor can run, best last, NULL-terminated static list: "portable", "avx2",
+ * "avx512", "avx512_bf16" (the same, with instructions for products in bf16: others compute these with the
+ * same bits, but slowly). */
 const char *const *glot_cpu_isas(void);
 /* Has the processor instructions for products in bf16? */
 bool glot_cpu_has_bf16(void);
@@ -125,8 +132,8 @@ void glot_backend_close(glot_backend *be); /* NULL is allowed */
 /* A test counts ops that have no kernel: every slot of the table must be filled. */
 bool glot_ops_complete(const glot_ops *ops);
 
-/* A pool: one block of backend memory, tensors placed one behind the other. A measuring pool (base NULL) only counts: the same code
- * that will place the tensors tells how much they need. */
+/* A pool: one block of backend memory, tensors placed one behind the other. A measuring pool (base NULL) only
+ * counts: the same code that will place the tensors tells how much they need. */
 typedef struct glot_pool {
     glot_backend *be;
     char *base;
@@ -134,9 +141,11 @@ typedef struct glot_pool {
     bool is_measuring;
 } glot_pool;
 void glot_pool_measure(glot_pool *pool, glot_backend *be);
-glot_status glot_pool_init(glot_pool *pool, glot_backend *be, size_t bytes, const char *what, glot_error *err);
+glot_status glot_pool_init(glot_pool *pool, glot_backend *be, size_t bytes, const char *what,
+                           glot_error *err);
 void glot_pool_release(glot_pool *pool);
-/* Gives t an address (64-byte aligned). Asserts that it fits: pools are sized by a measuring run of the same code. */
+/* Gives t an address (64-byte aligned). Asserts that it fits: pools are sized by a measuring run of the same
+ * code. */
 void glot_pool_take(glot_pool *pool, glot_tensor *t);
 size_t glot_pool_mark(const glot_pool *pool);
 void glot_pool_return(glot_pool *pool, size_t mark);

@@ -1,6 +1,6 @@
-/* op_bench.h: what checks of ops share (selftest and the tests): a bench on one backend, whose tensors lie between
- * guard words, are filled with NaN or with seeded numbers, and whose outputs can be compared with those of
- * another bench.
+/* op_bench.h: what checks of ops share (selftest and the tests): a bench on one backend, whose tensors lie
+ * between guard words, are filled with NaN or with seeded numbers, and whose outputs can be compared with
+ * those of another bench.
  *
  *     bench b = bench_start(be, seed);
  *     glot_tensor x = make_normal(&b, shape, 1), out = make_output(&b, shape);

@@ -1,4 +1,5 @@
-/* op_cases.c: one function for each op. Rows are handed to row-wise ops all at once or in parts: the bits must be the same.
+/* op_cases.c: one function for each op. Rows are handed to row-wise ops all at once or in parts: the bits
+ * must be the same.
  */
 #include "tensor/op_cases.h"
 
@@ -270,8 +271,8 @@ static void run_swiglu_backward(bench *b, const run_size *s)
     glot_tensor d_up = is_in_place ? up : s->variant == 2 ? d_out : make_output(b, gate);
     glot_tensor out = is_in_place ? d_out : make_output(b, gate);
     EACH_PART(p, s, s->T)
-    glot_op_swiglu_backward(b->be, AT(p, d_gate), AT(p, d_up), s->variant == 2 ? NULL : AT(p, out), AT(p, d_out),
-                            AT(p, gate), AT(p, up));
+    glot_op_swiglu_backward(b->be, AT(p, d_gate), AT(p, d_up), s->variant == 2 ? NULL : AT(p, out),
+                            AT(p, d_out), AT(p, gate), AT(p, up));
 }
 
 static void run_router_topk(bench *b, const run_size *s)

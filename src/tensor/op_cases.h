@@ -1,5 +1,5 @@
-/* op_cases.h: how each op of ops.inc is shown at work on small random inputs: the one list behind `glot selftest` and the tests of kernels. An op
- * without a case does not build.
+/* op_cases.h: how each op of ops.inc is shown at work on small random inputs: the one list behind `glot
+ * selftest` and the tests of kernels. An op without a case does not build.
  */
 #ifndef GLOT_TENSOR_OP_CASES_H
 #define GLOT_TENSOR_OP_CASES_H
@@ -15,7 +15,8 @@ typedef struct run_size {
     int variant;
 } run_size;
 
-/* Makes inputs on the bench (from its seed, the same on every backend), runs the op, and leaves what it wrote as outputs. */
+/* Makes inputs on the bench (from its seed, the same on every backend), runs the op, and leaves what it wrote
+ * as outputs. */
 typedef void (*run_op)(bench *b, const run_size *s);
 
 typedef struct glot_op_case {

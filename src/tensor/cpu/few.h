@@ -1,4 +1,5 @@
-/* few.h: products of so few rows that laying the weights out anew would cost more than using them: decoding. */
+/* few.h: products of so few rows that laying the weights out anew would cost more than using them: decoding.
+ */
 #ifndef GLOT_TENSOR_CPU_FEW_H
 #define GLOT_TENSOR_CPU_FEW_H
 
@@ -14,8 +15,8 @@ typedef struct glot_few_product {
     const glot_tensor *bias; /* [n] or NULL */
 } glot_few_product;
 
-/* n <= GLOT_FEW_PRODUCTS of them at once, with be->products. Takes the shared scratch: all rows of x together have less than
- * 2 * GLOT_GEMM_SHARED_FLOATS elements. */
+/* n <= GLOT_FEW_PRODUCTS of them at once, with be->products. Takes the shared scratch: all rows of x together
+ * have less than 2 * GLOT_GEMM_SHARED_FLOATS elements. */
 void GLOT_KERNEL(few_products)(const glot_backend *be, const glot_few_product *products, int n);
 
 #endif

@@ -1,14 +1,16 @@
-/* k_few.c: products of a few rows (few.h): each weight is read once, in the type it is stored in, and laid out for its sum in registers.
+/* k_few.c: products of a few rows (few.h): each weight is read once, in the type it is stored in, and laid
+ * out for its sum in registers.
  *
  *   out [m, n] = x [m, k] w^T + bias
  *
  * ORDER    The law of k_gemm.c: sums run over k from 0 upward, in panels, one output in each lane.
  *
- * METHOD   A row of w lies along k, and a lane wants its own row's numbers one after the other. So VN_LANES rows are loaded VN_LANES
- *          steps at a time (a step: 32 bits of the row, one number or two of 16 bits) and this square is turned. The rows of a block of
- *          outputs lie one behind the other in memory, and so do the blocks of a thread: while one is used the next is fetched line by
- *          line in the order of memory, which the processor would not guess from reading many rows at once. Memory is slower than the
- *          latency of the additions: blocks of twice as many rows read a quarter less a second (Zen 5).
+ * METHOD   A row of w lies along k, and a lane wants its own row's numbers one after the other. So VN_LANES
+ *          rows are loaded VN_LANES steps at a time (a step: 32 bits of the row, one number or two of 16 bits)
+ *          and this square is turned. The rows of a block of outputs lie one behind the other in memory, and
+ *          so do the blocks of a thread: while one is used the next is fetched line by line in the order of
+ *          memory, which the processor would not guess from reading many rows at once. Memory is slower than
+ *          the latency of the additions: blocks of twice as many rows read a quarter less a second (Zen 5).
  */
 #include "tensor/cpu/few.h"
 #include "tensor/cpu/gemm.h"
@@ -54,7 +56,8 @@ ALWAYS_INLINE vn load_steps(glot_dtype dtype, bool is_bf16, const void *row, int
 }
 
 /* One step of VN_LANES outputs and m rows; n: elements that are left. */
-ALWAYS_INLINE void add_step(glot_dtype dtype, bool is_bf16, vn *sums, int m, const float *const *x, int64_t step, vn w, int64_t n)
+ALWAYS_INLINE void add_step(glot_dtype dtype, bool is_bf16, vn *sums, int m, const float *const *x,
+                            int64_t step, vn w, int64_t n)
 {
     vn first = w, second = w;
     if (!is_bf16 && dtype == GLOT_BF16)
@@ -73,7 +76,8 @@ ALWAYS_INLINE void add_step(glot_dtype dtype, bool is_bf16, vn *sums, int m, con
 }
 
 /* The last steps of a row, fewer than VN_LANES: n elements. */
-ALWAYS_INLINE void add_last_steps(glot_dtype dtype, bool is_bf16, vn *sums, int m, const few_block *b, int64_t step, int64_t n)
+ALWAYS_INLINE void add_last_steps(glot_dtype dtype, bool is_bf16, vn *sums, int m, const few_block *b,
+                                  int64_t step, int64_t n)
 {
     vn w[VN_LANES];
     for (int i = 0; i < VN_LANES; i++)
@@ -83,8 +87,8 @@ ALWAYS_INLINE void add_last_steps(glot_dtype dtype, bool is_bf16, vn *sums, int 
         add_step(dtype, is_bf16, sums, m, b->x, step + i, w[i], n);
 }
 
-/* Asks for the line at `at` behind the step that made *sum. The compiler would put all of a square's requests in front of its loads, which
- * then wait for them: a fifth less a second (Zen 5, one thread). */
+/* Asks for the line at `at` behind the step that made *sum. The compiler would put all of a square's requests
+ * in front of its loads, which then wait for them: a fifth less a second (Zen 5, one thread). */
 ALWAYS_INLINE void fetch_behind(vn *sum, uintptr_t at)
 {
 #if GLOT_ISA_LEVEL > 0
@@ -96,7 +100,8 @@ ALWAYS_INLINE void fetch_behind(vn *sum, uintptr_t at)
 }
 
 /* One square of steps, all of them there; as many bytes are fetched from `next`. */
-ALWAYS_INLINE void add_square(glot_dtype dtype, bool is_bf16, vn *sums, int m, const few_block *b, int64_t step, uintptr_t next)
+ALWAYS_INLINE void add_square(glot_dtype dtype, bool is_bf16, vn *sums, int m, const few_block *b,
+                              int64_t step, uintptr_t next)
 {
     vn w[VN_LANES];
     int row_bytes = square_bytes(dtype, is_bf16) / VN_LANES;
@@ -137,15 +142,15 @@ ALWAYS_INLINE void multiply(glot_dtype dtype, bool is_bf16, float *totals, int m
         vn_store(totals + r * BLOCK, total[r]);
 }
 
-#define MULTIPLY(m)                                                                                                          \
-    static void multiply_##m(glot_dtype dtype, bool is_bf16, float *totals, const few_block *b)                              \
-    {                                                                                                                        \
-        if (dtype == GLOT_F32)                                                                                               \
-            is_bf16 ? multiply(GLOT_F32, true, totals, m, b) : multiply(GLOT_F32, false, totals, m, b);                      \
-        else if (dtype == GLOT_F16)                                                                                          \
-            is_bf16 ? multiply(GLOT_F16, true, totals, m, b) : multiply(GLOT_F16, false, totals, m, b);                      \
-        else                                                                                                                 \
-            is_bf16 ? multiply(GLOT_BF16, true, totals, m, b) : multiply(GLOT_BF16, false, totals, m, b);                    \
+#define MULTIPLY(m)                                                                                          \
+    static void multiply_##m(glot_dtype dtype, bool is_bf16, float *totals, const few_block *b)              \
+    {                                                                                                        \
+        if (dtype == GLOT_F32)                                                                               \
+            is_bf16 ? multiply(GLOT_F32, true, totals, m, b) : multiply(GLOT_F32, false, totals, m, b);      \
+        else if (dtype == GLOT_F16)                                                                          \
+            is_bf16 ? multiply(GLOT_F16, true, totals, m, b) : multiply(GLOT_F16, false, totals, m, b);      \
+        else                                                                                                 \
+            is_bf16 ? multiply(GLOT_BF16, true, totals, m, b) : multiply(GLOT_BF16, false, totals, m, b);    \
     }
 MULTIPLY(1)
 MULTIPLY(2)
@@ -169,7 +174,8 @@ static void store(const glot_few_product *p, int64_t col, float *totals)
     for (int64_t r = 0; r < p->m; r++) {
         float *to = p->out + r * p->n + col, *from = totals + r * BLOCK;
         for (int64_t j = 0; p->bias && j < cols; j += VN_LANES)
-            vn_store(from + j, vn_add(vn_load(from + j), vn_load_as_n(p->bias->dtype, p->bias->addr, col + j, cols - j)));
+            vn_store(from + j, vn_add(vn_load(from + j),
+                                      vn_load_as_n(p->bias->dtype, p->bias->addr, col + j, cols - j)));
         memcpy(to, from, (size_t)cols * sizeof *to);
     }
 }
@@ -184,7 +190,8 @@ typedef struct few_work {
 
 static void run_block(const few_work *w, int i, int64_t block, const char *next)
 {
-    static void (*const by_rows[])(glot_dtype, bool, float *, const few_block *) = {NULL, multiply_1, multiply_2, multiply_3, multiply_4};
+    static void (*const by_rows[])(glot_dtype, bool, float *, const few_block *) = {
+        NULL, multiply_1, multiply_2, multiply_3, multiply_4};
     const glot_few_product *p = &w->products[i];
     float totals[GLOT_FEW_ROWS * BLOCK];
     few_block b = {.k = p->k, .next = next};

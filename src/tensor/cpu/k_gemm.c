@@ -15,10 +15,10 @@
  *
  * METHOD   The list of all products is cut into slabs, as many rows and panels as the shared scratch holds of
  *          packed a; slabs that fit together make a batch, and share what they have of the same a. The team
- *          packs the batch's a, then takes tasks (some columns, sometimes a part of the rows of a slab) from one
- *          list: a task packs 256 x 128 of b into its own scratch, which stays in the level 2 cache, and runs
- *          the register tiles over it. b, the large side where it is a weight, is read from memory once and
- *          never written. Outputs of few rows go through k_few.c (decoding).
+ *          packs the batch's a, then takes tasks (some columns, sometimes a part of the rows of a slab) from
+ *          one list: a task packs 256 x 128 of b into its own scratch, which stays in the level 2 cache, and
+ *          runs the register tiles over it. b, the large side where it is a weight, is read from memory once
+ *          and never written. Outputs of few rows go through k_few.c (decoding).
  */
 #include "tensor/cpu/few.h"
 #include "tensor/cpu/gemm.h"
@@ -89,8 +89,8 @@ static float *packed_tile(const slab *s, int64_t p, int64_t t)
 }
 
 /* Steps k .. k + n_k of a side whose k lies across its rows. */
-static void pack_across(const glot_strip *strips, int n, const product *p, const glot_operand *from, int64_t k,
-                        int64_t n_k)
+static void pack_across(const glot_strip *strips, int n, const product *p, const glot_operand *from,
+                        int64_t k, int64_t n_k)
 {
     if (p->is_bf16)
         GLOT_KERNEL(pack_pairs_across)(strips, n, from, 2 * k, least(2 * n_k, p->length - 2 * k));
@@ -142,7 +142,8 @@ static void pack_a(const slab *s, int64_t pack)
 {
     int64_t n_groups = parts(s->n_tiles, pack_tiles(&s->p)), panel = pack / n_groups, group = pack % n_groups;
     int64_t k = s->first_k + panel * GLOT_PANEL, n_k = least(GLOT_PANEL, s->k - panel * GLOT_PANEL);
-    int64_t first = part_start(s->n_tiles, n_groups, group), end = part_start(s->n_tiles, n_groups, group + 1);
+    int64_t first = part_start(s->n_tiles, n_groups, group),
+            end = part_start(s->n_tiles, n_groups, group + 1);
     if (s->p.is_a_across)
         pack_a_across(s, panel, first, end, k, n_k);
     else
@@ -158,8 +159,8 @@ static void pack_b(float *to, const product *p, int64_t col, int64_t cols, int64
         return;
     }
     for (int64_t j = 0; j < cols; j += GLOT_TILE_COLS)
-        pack_along(to + glot_tile_place(j), GLOT_TILE_COLS, p, &p->b, col + j, least(GLOT_TILE_COLS, cols - j),
-                   k, n_k);
+        pack_along(to + glot_tile_place(j), GLOT_TILE_COLS, p, &p->b, col + j,
+                   least(GLOT_TILE_COLS, cols - j), k, n_k);
 }
 
 /* Whether c is not read before this panel's sums are stored. */

@@ -58,7 +58,7 @@ static inline void fetch_ahead(const float *a, size_t floats)
     vn_store(c + row * c_step + LANES, high##row)
 
 /* ROW_STEP: distance of a's rows, a constant; K_STEP: of its steps. */
-#define TILE(name, rows, STEP, ROW_STEP, K_STEP)                                                                   \
+#define TILE(name, rows, STEP, ROW_STEP, K_STEP)                                                             \
     static void name##_##rows(int64_t k, const float *a, int64_t a_step, const float *b, float *c,           \
                               int64_t c_step, glot_micro_mode mode)                                          \
     {                                                                                                        \

@@ -1,5 +1,5 @@
-/* k_pack.c: operands laid out for the register tile (micro.h), widened to float32, or for products in bf16 rounded
- * and two elements of k in 32 bits.
+/* k_pack.c: operands laid out for the register tile (micro.h), widened to float32, or for products in bf16
+ * rounded and two elements of k in 32 bits.
  *
  * Each layout is one body, inlined with a constant type and is_pairs.
  */
@@ -73,14 +73,14 @@ void GLOT_KERNEL(pack_across)(const glot_strip *strips, int n_strips, const glot
     WITH_DTYPE(walk_across, false, strips, n_strips, from, row, n);
 }
 
-void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
-                                   int64_t first, int64_t n)
+void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row,
+                                   int64_t width, int64_t first, int64_t n)
 {
     WITH_DTYPE(turn_rows, true, to, step, from, row, width, first, n);
 }
 
-void GLOT_KERNEL(pack_pairs_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
-                                    int64_t n)
+void GLOT_KERNEL(pack_pairs_across)(const glot_strip *strips, int n_strips, const glot_operand *from,
+                                    int64_t row, int64_t n)
 {
     WITH_DTYPE(walk_across, true, strips, n_strips, from, row, n);
 }

@@ -7,8 +7,8 @@
  * that is the order of summation of the whole program (DESIGN), so a caller cuts k at multiples of GLOT_PANEL
  * and has the sums of panels added in order.
  *
- * In bf16 a step is two elements of k: where a number stands below there are two bf16 ones in its 32 bits, the
- * first in the high half.
+ * In bf16 a step is two elements of k: where a number stands below there are two bf16 ones in its 32 bits,
+ * the first in the high half.
  *
  *   b   [k, GLOT_TILE_COLS], one row behind the other; columns past the wanted ones may hold anything
  *   a   of rows 0 .. rows - 1 at step k:
@@ -81,22 +81,24 @@ static inline const void *glot_operand_row(const glot_operand *from, int64_t row
     return (const char *)from->data + (size_t)(row * from->stride) * glot_operand_bytes(from);
 }
 
-/* Rows read across lie far apart, and the processor does not see by itself which come next: this one is asked for
- * while `row` is read. */
+/* Rows read across lie far apart, and the processor does not see by itself which come next: this one is asked
+ * for while `row` is read. */
 static inline const void *glot_operand_row_ahead(const glot_operand *from, int64_t row, int64_t end)
 {
     return glot_operand_row(from, row + GLOT_ROWS_AHEAD < end ? row + GLOT_ROWS_AHEAD : end - 1);
 }
 
 /* `lanes` rows, the last of the n there are again for those that do not exist: their lanes are never kept. */
-static inline void glot_operand_rows(const void **rows, int lanes, const glot_operand *from, int64_t row, int64_t n)
+static inline void glot_operand_rows(const void **rows, int lanes, const glot_operand *from, int64_t row,
+                                     int64_t n)
 {
     for (int64_t i = 0; i < lanes; i++)
         rows[i] = glot_operand_row(from, row + (i < n ? i : n - 1));
 }
 
-/* to [n, step] = elements first .. first + n of `width` <= step rows, turned and widened. What lies between the
- * width and a multiple of VN_LANES is overwritten, at most GLOT_PACK_SLACK floats behind the last step. */
+/* to [n, step] = elements first .. first + n of `width` <= step rows, turned and widened. What lies between
+ * the width and a multiple of VN_LANES is overwritten, at most GLOT_PACK_SLACK floats behind the last step.
+ */
 void GLOT_KERNEL(pack_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
                              int64_t first, int64_t n);
 
@@ -106,8 +108,8 @@ static inline int64_t glot_tile_place(int64_t j)
     return j / GLOT_TILE_COLS * GLOT_TILE_COLS * GLOT_PANEL + j % GLOT_TILE_COLS;
 }
 
-/* Some columns of the rows that packing across walks: n <= 16 from `first`. Row r goes to to + r * step, as 16
- * floats: what lies behind the first n is the next row's, or slack. */
+/* Some columns of the rows that packing across walks: n <= 16 from `first`. Row r goes to to + r * step, as
+ * 16 floats: what lies behind the first n is the next row's, or slack. */
 typedef struct glot_strip {
     float *to;
     int64_t step, first, n;
@@ -131,11 +133,11 @@ static inline int glot_strips_of_b(glot_strip strips[GLOT_STRIPS], float *to, in
 void GLOT_KERNEL(pack_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
                               int64_t n);
 
-/* Both for products in bf16, from any type: pairs of elements along the rows, or of two rows to one of the strips.
- * Past an odd n there is a 0. */
-void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
-                                   int64_t first, int64_t n);
-void GLOT_KERNEL(pack_pairs_across)(const glot_strip *strips, int n_strips, const glot_operand *from, int64_t row,
-                                    int64_t n);
+/* Both for products in bf16, from any type: pairs of elements along the rows, or of two rows to one of the
+ * strips. Past an odd n there is a 0. */
+void GLOT_KERNEL(pack_pairs_along)(float *to, int64_t step, const glot_operand *from, int64_t row,
+                                   int64_t width, int64_t first, int64_t n);
+void GLOT_KERNEL(pack_pairs_across)(const glot_strip *strips, int n_strips, const glot_operand *from,
+                                    int64_t row, int64_t n);
 
 #endif

@@ -1,4 +1,5 @@
-/* pairs.h: numbers rounded to bf16 for products (glot_f32_to_bf16_operand), two in 32 bits, the first in the high half. */
+/* pairs.h: numbers rounded to bf16 for products (glot_f32_to_bf16_operand), two in 32 bits, the first in the
+ * high half. */
 #ifndef GLOT_TENSOR_CPU_PAIRS_H
 #define GLOT_TENSOR_CPU_PAIRS_H
 
@@ -62,7 +63,8 @@ static inline vn vn_load_pairs(glot_dtype dtype, const void *row, int64_t first,
 #if GLOT_ISA_LEVEL == 3
     if (dtype == GLOT_BF16 && n >= 2 * VN_LANES) {
         const char *at = (const char *)row + (size_t)first * sizeof(uint16_t);
-        return _mm512_castsi512_ps(_mm512_rol_epi32(_mm512_loadu_si512(at), 16)); /* subnormals: vdpbf16ps takes them for 0 */
+        return _mm512_castsi512_ps(
+            _mm512_rol_epi32(_mm512_loadu_si512(at), 16)); /* subnormals: vdpbf16ps takes them for 0 */
     }
 #endif
     v8 low = neighbours_of(load_16(dtype, row, first, n));

@@ -1,6 +1,7 @@
 /* vn.h
  *
- * A vector of the instruction set's own width, for loops that keep one output in each lane: how many lanes there are shows in no bit of
+ * A vector of the instruction set's own width, for loops that keep one output in each lane: how many lanes
+ * there are shows in no bit of
  * a result. v16.h is for what runs along a row. */
 #ifndef GLOT_TENSOR_CPU_VN_H
 #define GLOT_TENSOR_CPU_VN_H
@@ -63,7 +64,8 @@ static inline vn vn_pairs(vn x, vn b, vn sum)
     memcpy(bs, &b, sizeof bs);
     memcpy(sums, &sum, sizeof sums);
     for (int i = 0; i < VN_LANES; i++) {
-        sums[i] = glot_bf16_fma(glot_float_of_bits(xs[i] & 0xffff0000u), glot_float_of_bits(bs[i] & 0xffff0000u), sums[i]);
+        sums[i] = glot_bf16_fma(glot_float_of_bits(xs[i] & 0xffff0000u),
+                                glot_float_of_bits(bs[i] & 0xffff0000u), sums[i]);
         sums[i] = glot_bf16_fma(glot_float_of_bits(xs[i] << 16), glot_float_of_bits(bs[i] << 16), sums[i]);
     }
     memcpy(&sum, sums, sizeof sums);
