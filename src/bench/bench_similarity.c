@@ -1,5 +1,6 @@
 /* bench_similarity.c: every language is the same random text, which costs what any other does. */
 #include "bench/bench_similarity.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "expand/cost.h"
 #include "expand/similarity.h"
@@ -20,13 +21,13 @@ typedef struct measuring {
 static glot_status forward_unit(void *context, double *seconds, glot_error *err)
 {
     measuring *t = context;
-    double start = glot_bench_now();
+    double start = glot_seconds();
     for (int l = 0; l < GLOT_BENCH_LANGUAGES; l++) {
         GLOT_TRY(glot_workspace_load(t->ws, &t->batch, err));
         glot_model_forward(t->model, t->ws, NULL);
     }
     GLOT_TRY(t->model->be->check(t->model->be, err));
-    *seconds = glot_bench_now() - start;
+    *seconds = glot_seconds() - start;
     return GLOT_OK;
 }
 
@@ -49,7 +50,7 @@ static glot_status similarity_unit(void *context, double *seconds, glot_error *e
     const double *means[GLOT_BENCH_LANGUAGES];
     bool is_old[GLOT_BENCH_LANGUAGES];
     glot_similarity similarity = {0};
-    double start = glot_bench_now();
+    double start = glot_seconds();
     for (int l = 0; l < GLOT_BENCH_LANGUAGES; l++) {
         double *own = t->means + l * c->n_layers * c->hidden_size;
         means[l] = own;
@@ -58,7 +59,7 @@ static glot_status similarity_unit(void *context, double *seconds, glot_error *e
     }
     GLOT_TRY(glot_similarity_measure(&similarity, means, is_old, GLOT_BENCH_LANGUAGES, c->n_layers,
                                      c->hidden_size, err));
-    *seconds = glot_bench_now() - start;
+    *seconds = glot_seconds() - start;
     glot_similarity_release(&similarity);
     return GLOT_OK;
 }

@@ -1,6 +1,7 @@
 /* products.c: the shapes are those of SmolLM2-135M: 576 wide, 1,536 in the feed-forward, 9 heads of 64 over 3
  * kv heads, 49,152 tokens. */
 #include "bench/products.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "bench/units.h"
@@ -124,10 +125,10 @@ static double time_call(bench_case *c, const case_row *row)
 {
     float one[MAX_ROWS];
     glot_tensor last = glot_tensor_slice(&c->out, 0, 0);
-    double start = glot_bench_now();
+    double start = glot_seconds();
     row->run(c);
     c->be->download(c->be, one, &last);
-    return glot_bench_now() - start;
+    return glot_seconds() - start;
 }
 
 static double flops_of(const case_row *row)
@@ -142,8 +143,8 @@ static double flops_of(const case_row *row)
 
 static glot_bench_product time_case(bench_case *c, const case_row *row, double seconds)
 {
-    double best = time_call(c, row), start = glot_bench_now();
-    for (int i = 0; i < MIN_REPEATS || glot_bench_now() - start < seconds; i++) {
+    double best = time_call(c, row), start = glot_seconds();
+    for (int i = 0; i < MIN_REPEATS || glot_seconds() - start < seconds; i++) {
         double took = time_call(c, row);
         best = took < best ? took : best;
     }

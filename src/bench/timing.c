@@ -1,10 +1,10 @@
 /* timing.c: a wrapper is made of every op of ops.inc; the phase of an op is that of its name, but for the plain products, which several phases
  * use: there the weight's shape tells. */
 #include "bench/timing.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <string.h>
-#include <time.h>
 
 struct glot_timing {
     glot_backend base; /* first: a glot_backend * of this backend is one of these */
@@ -23,13 +23,6 @@ const char *glot_timed_name(glot_timed phase)
     return names[phase];
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* A call that is under way. */
 typedef struct timed_call {
     glot_timing *timing;
@@ -41,12 +34,12 @@ static timed_call call_begin(glot_backend *be, glot_timed phase)
 {
     glot_timing *t = (glot_timing *)be;
     t->inner->products = be->products;
-    return (timed_call){t, phase, now()};
+    return (timed_call){t, phase, glot_seconds()};
 }
 
 static void call_end(const timed_call *call)
 {
-    call->timing->seconds[call->phase] += now() - call->start;
+    call->timing->seconds[call->phase] += glot_seconds() - call->start;
 }
 
 static const glot_timing *timing_of(const glot_backend *be)

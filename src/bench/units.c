@@ -6,14 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
-
-double glot_bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 glot_status glot_bench_expand(glot_model *m, int n_experts, int top_k, uint64_t seed, glot_error *err)
 {

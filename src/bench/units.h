@@ -36,6 +36,5 @@ glot_status glot_bench_random_batch(glot_batch *out, int32_t **numbers, const gl
  * without that where no logits are made. */
 double glot_bench_pass_bytes(const glot_model *m, bool has_logits);
 
-double glot_bench_now(void); /* seconds since some moment */
 
 #endif

@@ -91,7 +91,5 @@ void cli_note(const char *text);
  * (`rest`: the last ones); elsewhere a line every ten seconds. `is_last` is always shown and stays. Nothing
  * with --quiet. */
 void cli_progress(const glot_progress *p, const char *rest, bool is_last);
-/* Seconds of a clock that only goes forward. */
-double cli_now(void);
 
 #endif

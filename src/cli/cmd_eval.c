@@ -1,4 +1,5 @@
 /* cmd_eval.c: `glot eval`: a model on text (bits per byte), multiple choice and translation, or translations that are there already. */
+#include "base/clock.h"
 #include "cli/eval.h"
 #include "eval/eval.h"
 #include "text/density.h"
@@ -49,7 +50,7 @@ static glot_status score_documents(glot_scorer *s, glot_document_reader *r, cons
     char name[80];
     glot_document d;
     snprintf(name, sizeof name, "%s: document", language);
-    glot_progress progress = glot_progress_begin(name, "tok/s", 0, 0, cli_now());
+    glot_progress progress = glot_progress_begin(name, "tok/s", 0, 0, glot_seconds());
     for (uint64_t done = 0, n_documents = 1;; n_documents++) {
         GLOT_TRY(glot_document_reader_next(r, &d, err));
         if (!d.ids)
@@ -58,7 +59,7 @@ static glot_status score_documents(glot_scorer *s, glot_document_reader *r, cons
         uint64_t now = glot_scorer_tokens_done(s);
         if (now == done)
             continue;
-        glot_progress_add(&progress, n_documents - progress.done, (double)(now - done), cli_now());
+        glot_progress_add(&progress, n_documents - progress.done, (double)(now - done), glot_seconds());
         cli_progress(&progress, NULL, false);
         done = now;
     }

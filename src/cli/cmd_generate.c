@@ -1,4 +1,5 @@
 /* cmd_generate.c: `glot generate MODEL --prompt TEXT`: the text goes to standard output as it comes. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "cli/model.h"
 #include "infer/session.h"
@@ -160,11 +161,11 @@ static glot_status show(generation *g, bool is_last, glot_error *err)
 static glot_status generate(generation *g, glot_error *err)
 {
     const float *log_probs;
-    double began = cli_now();
+    double began = glot_seconds();
     bool is_done = false;
     GLOT_TRY(glot_session_feed(g->session, g->prompt, g->n_prompt, &log_probs, err));
-    g->prompt_seconds = cli_now() - began;
-    began = cli_now();
+    g->prompt_seconds = glot_seconds() - began;
+    began = glot_seconds();
     while (!is_done && g->n < g->max_tokens && !glot_cancelled(g->cli->cancel)) {
         int32_t id = glot_sample(log_probs, g->m.model->config.vocab_size, &g->sampling, &g->rng, g->scratch);
         if (id == g->m.model->config.eos_id || id == g->end_id)
@@ -177,7 +178,7 @@ static glot_status generate(generation *g, glot_error *err)
         if (!is_done && g->n < g->max_tokens)
             GLOT_TRY(glot_session_feed(g->session, &id, 1, &log_probs, err));
     }
-    g->seconds = cli_now() - began;
+    g->seconds = glot_seconds() - began;
     GLOT_TRY(glot_str_check(&g->text, "generated text", err));
     return show(g, true, err);
 }

@@ -1,5 +1,6 @@
 /* cmd_similarity.c: `glot similarity MODEL LANG=FILE...`: how alike languages look in each layer (METHOD 4).
  */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "cli/model.h"
 #include "expand/similarity.h"
@@ -92,13 +93,13 @@ static glot_status add_documents(glot_hsa *hsa, glot_document_reader *r, const c
                                  glot_error *err)
 {
     glot_document d;
-    glot_progress progress = glot_progress_begin(language, "tok/s", 0, 0, cli_now());
+    glot_progress progress = glot_progress_begin(language, "tok/s", 0, 0, glot_seconds());
     for (;;) {
         GLOT_TRY(glot_document_reader_next(r, &d, err));
         if (!d.ids)
             return GLOT_OK;
         GLOT_TRY(glot_hsa_add(hsa, &d, err));
-        glot_progress_add(&progress, 1, (double)d.n_ids, cli_now());
+        glot_progress_add(&progress, 1, (double)d.n_ids, glot_seconds());
         cli_progress(&progress, NULL, false);
     }
 }

@@ -1,4 +1,5 @@
 /* eval_tasks.c: `glot eval MODEL --tasks FILE.jsonl...`: multiple choice, or its prompts alone. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/eval.h"
@@ -32,7 +33,7 @@ static glot_status on_item(void *user, const glot_item *item, const double *logl
                            glot_error *err)
 {
     task_run *run = user;
-    glot_progress_add(&run->progress, 1, 1.0, cli_now());
+    glot_progress_add(&run->progress, 1, 1.0, glot_seconds());
     cli_progress(&run->progress, NULL, false);
     if (!run->samples)
         return GLOT_OK;
@@ -52,7 +53,7 @@ static glot_status score_task(task_run *run, const cli_model *m, const cli_tasks
     const glot_cli *cli = run->cli;
     glot_choice_score s;
     run->name = task->name;
-    run->progress = glot_progress_begin(run->name, "items/s", 0, task->items.n, cli_now());
+    run->progress = glot_progress_begin(run->name, "items/s", 0, task->items.n, glot_seconds());
     glot_choice_options options = {.examples = tasks->examples.n ? &tasks->examples : NULL,
                                    .shots = (size_t)glot_args_int(cli->args, "shots"),
                                    .exact = m->exact,

@@ -1,5 +1,6 @@
 /* eval_translation.c: `glot eval --hypotheses FILE --references FILE`, and `glot eval MODEL --translate
  * A=FILE B=FILE`: line by line, any compression that texts may have. */
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/eval.h"
@@ -166,7 +167,7 @@ static glot_status translate_all(const cli_model *m, const glot_translate_option
     glot_translator *t = NULL;
     GLOT_TRY(glot_translator_create(&t, m->model, m->tokenizer, o, err));
     glot_progress progress =
-        glot_progress_begin("translate", "sentences/s", 0, p->n - o->n_examples, cli_now());
+        glot_progress_begin("translate", "sentences/s", 0, p->n - o->n_examples, glot_seconds());
     glot_status status = GLOT_OK;
     for (size_t i = o->n_examples; i < p->n && status == GLOT_OK; i++) {
         glot_translated found;
@@ -176,7 +177,7 @@ static glot_status translate_all(const cli_model *m, const glot_translate_option
                                           strlen(p->items[i].target), err);
         if (status == GLOT_OK)
             status = put_sample(samples, &p->items[i], &found, err);
-        glot_progress_add(&progress, 1, 1.0, cli_now());
+        glot_progress_add(&progress, 1, 1.0, glot_seconds());
         cli_progress(&progress, NULL, false);
     }
     glot_translator_free(t);

@@ -1,5 +1,6 @@
 /* job_view.c: a job in a terminal, or line by line in a log. */
 #include "cli/job_view.h"
+#include "base/clock.h"
 #include "job/plan.h"
 #include "text/utf8.h"
 
@@ -27,7 +28,7 @@ static void on_begin(void *user, const char *step, const char *what)
 static void on_language(void *user, const char *step, const char *language, size_t done, size_t total)
 {
     cli_job_view *v = user;
-    double now = cli_now();
+    double now = glot_seconds();
     if (done == 0)
         v->progress = glot_progress_begin(step, NULL, 0, total, now);
     else
@@ -60,7 +61,7 @@ static void on_step(void *user, const glot_step_report *r)
     cli_job_view *v = user;
     char middle[128];
     const char *name = r->phase == GLOT_PHASE_TRAIN ? "train" : "review";
-    double now = cli_now();
+    double now = glot_seconds();
     double tokens = (double)r->tokens / (double)r->step;
     if (!v->has_progress) {
         v->progress = glot_progress_begin(name, "tok/s", (uint64_t)r->step - 1, (uint64_t)r->steps, now - r->seconds);

@@ -137,6 +137,7 @@ static glot_status run_parsed(const glot_command *command, const glot_option *co
     GLOT_TRY(choose_threads(&cli.threads, args, err));
     cli_terminal_init(cli.is_quiet, cli.is_verbose);
     signal(SIGPIPE, SIG_IGN); /* a reader that is gone must not end a training run: cli_write sees to it */
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is a write that fails */
     if (command->has & CLI_STOPS_SAVED)
         cli_catch_signals();
     GLOT_TRY(command->run(&cli, err));

@@ -1,6 +1,7 @@
 /* terminal.c: everything that reaches a person: the result on standard output, the rest on standard error.
  * Colours, and a line that is written over, only where standard error is a terminal; no colours with
  * NO_COLOR. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 static const double TERMINAL_SECONDS = 0.5; /* between two progress lines */
@@ -24,13 +24,6 @@ static struct terminal {
     bool is_line_open; /* a progress line stands where the next text would go */
     double last_shown; /* seconds */
 } terminal = {.lock = PTHREAD_MUTEX_INITIALIZER, .last_shown = -1e9};
-
-double cli_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* A progress line makes way for other text, on standard output too: both may be the same terminal. The lock
  * is held. */
@@ -186,7 +179,7 @@ static void put_progress(const char *line, bool is_last)
 
 void cli_progress(const glot_progress *p, const char *rest, bool is_last)
 {
-    double now = cli_now();
+    double now = glot_seconds();
     double wait = terminal.is_terminal ? TERMINAL_SECONDS : LOG_SECONDS;
     if (terminal.is_quiet || (!is_last && now - terminal.last_shown < wait))
         return;

@@ -133,11 +133,6 @@ void glot_session_set_exact(glot_session *s, glot_exact_choice choice)
     s->n_resident = 0;
 }
 
-int64_t glot_session_length(const glot_session *s)
-{
-    return s->length;
-}
-
 void glot_session_reset(glot_session *s)
 {
     s->length = s->n_shared = 0;

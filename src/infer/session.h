@@ -69,7 +69,6 @@ glot_status glot_session_log_probs(glot_session *s, const int32_t *ids, int64_t 
                                    glot_error *err);
 /* The workspace behind the session, for an observer of its layers (routing, similarity). */
 glot_workspace *glot_session_workspace(glot_session *s);
-int64_t glot_session_length(const glot_session *s); /* tokens fed so far */
 void glot_session_reset(glot_session *s);           /* begins a new sequence */
 
 typedef struct glot_sample_params {

@@ -14,7 +14,6 @@ struct glot_document_reader {
     glot_corpus *corpus; /* of a text file, or */
     glot_token_store *store;
     uint64_t next_document, end_document; /* of the store */
-    uint64_t n_bad_lines;                 /* of closed files */
 };
 
 static glot_status copy_options(glot_document_reader *r, const char *language,
@@ -51,8 +50,6 @@ out:
 
 static void close_file(glot_document_reader *r)
 {
-    if (r->corpus)
-        r->n_bad_lines += glot_corpus_bad_lines(r->corpus);
     glot_corpus_close(r->corpus);
     glot_token_store_close(r->store);
     r->corpus = NULL;
@@ -69,11 +66,6 @@ void glot_document_reader_close(glot_document_reader *r)
     glot_free(r->text_key);
     glot_free(r->language);
     glot_free(r);
-}
-
-uint64_t glot_document_reader_bad_lines(const glot_document_reader *r)
-{
-    return r->n_bad_lines + (r->corpus ? glot_corpus_bad_lines(r->corpus) : 0);
 }
 
 /* A store is read whole before its ids are given out: they index the model's embedding. */

@@ -22,8 +22,6 @@ glot_status glot_document_reader_open(glot_document_reader **out, const char *la
                                       glot_error *err);
 /* The next document, valid until the next call; ids is NULL at the end. document->language is 0. */
 glot_status glot_document_reader_next(glot_document_reader *r, glot_document *document, glot_error *err);
-/* Lines left out so far under skip_bad_lines. */
-uint64_t glot_document_reader_bad_lines(const glot_document_reader *r);
 void glot_document_reader_close(glot_document_reader *r);
 
 #endif

@@ -1,7 +1,6 @@
 /* peak.c: the measurements of peak.h. */
 #include "tensor/cpu/peak.h"
-
-#include <time.h>
+#include "base/clock.h"
 
 enum { TRIES = 8, CHUNK = 1 << 16 };
 static const double try_seconds = 0.01;
@@ -42,25 +41,18 @@ static const peak_kernels *kernels_of(const glot_backend *be)
     return &peak_portable;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Seconds that all threads take for `steps` steps each; *count: multiply-adds. */
 static double multiply_add_seconds(double (*kernel)(int64_t steps, float *out), int n_threads, int64_t steps,
                                    double *count)
 {
-    double all = 0, start = now();
+    double all = 0, start = glot_seconds();
 #pragma omp parallel for num_threads(n_threads) schedule(static, 1) reduction(+ : all)
     for (int i = 0; i < n_threads; i++) {
         float out[GLOT_PEAK_FLOATS];
         all += kernel(steps, out);
     }
     *count = all;
-    return now() - start;
+    return glot_seconds() - start;
 }
 
 double glot_cpu_peak_flops(const glot_backend *be)
@@ -86,13 +78,13 @@ double glot_cpu_peak_bytes(const glot_backend *be, const float *memory, int64_t 
     double best = 0;
     for (int i = 0; kernels && i < TRIES; i++) {
         float max = 0;
-        double start = now();
+        double start = glot_seconds();
 #pragma omp parallel for num_threads(be->n_threads) schedule(static) reduction(max : max)
         for (int64_t chunk = 0; chunk < n / CHUNK; chunk++) {
             float x = kernels->read(memory + chunk * CHUNK, CHUNK);
             max = x > max ? x : max;
         }
-        double rate = (double)(n / CHUNK * CHUNK) * sizeof(float) / (now() - start);
+        double rate = (double)(n / CHUNK * CHUNK) * sizeof(float) / (glot_seconds() - start);
         best = rate > best && max >= 0 ? rate : best; /* max is used, so that the reads are done */
     }
     return best;

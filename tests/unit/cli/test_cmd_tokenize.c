@@ -2,6 +2,7 @@
 #include "run_glot.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 /* Byte-level BPE: a space is U+0120, a newline never gets here. */
 static const char TOKENIZER[] =
@@ -100,6 +101,27 @@ static void test_store(void **state)
     json_decref(o);
 }
 
+/* A limit on the size of files (ulimit -f) is a write that fails, and not a signal that ends the program. */
+static void test_limit_on_files(void **state)
+{
+    enum { SIZE = 1 << 16 };
+    static char text[SIZE + 1];
+    struct rlimit old, small;
+    for (int i = 0; i < SIZE; i++)
+        text[i] = i % 2 ? '\n' : 'a';
+    char el[600];
+    snprintf(el, sizeof el, "el=%s", put(state, "large", text));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = SIZE / 8;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    glot_run run = run_glot(state, "tokenize", *state, el, "--out", in_folder(state, "limited"));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(run.exit_code, 1);
+    assert_non_null(strstr(run.err, "limited"));
+    run_release(&run);
+}
+
 static void test_damaged_store(void **state)
 {
     char el[600], store[600], *data = NULL;
@@ -174,6 +196,7 @@ int main(void)
         WITH_TOKENIZER(test_lines_as_json),
         WITH_TOKENIZER(test_text_that_is_not_utf8),
         WITH_TOKENIZER(test_store),
+        WITH_TOKENIZER(test_limit_on_files),
         WITH_TOKENIZER(test_damaged_store),
         WITH_TOKENIZER(test_usage),
         WITH_TOKENIZER(test_missing_files),
