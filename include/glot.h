@@ -2,8 +2,8 @@
  *
  * glot teaches a dense decoder language model new languages without making it forget the old ones.
  * This is the only installed header. The library prints nothing and never exits: every function that can fail
- * returns a glot_status and, when the caller gives a glot_error, one finished sentence that says what was found,
- * where, and what was expected.
+ * returns a glot_status and, when the caller gives a glot_error, one finished sentence that says what was
+ * found, where, and what was expected.
  *
  *     glot_error err = {0};
  *     if (glot_something(..., &err) != GLOT_OK)
@@ -21,22 +21,22 @@ extern "C" {
 #define GLOT_API __attribute__((visibility("default")))
 
 /* The one list of errors: name, exit code of the command line program, what it means. */
-#define GLOT_STATUS_LIST(X)                                                                                       \
-    X(OK, 0, "done")                                                                                              \
-    X(NOMEM, 1, "not enough memory")                                                                              \
-    X(IO, 1, "reading or writing failed")                                                                         \
-    X(NO_SPACE, 1, "not enough space on the disk")                                                                \
-    X(EXISTS, 1, "the output is in the way of something else")                                                    \
-    X(NUMERIC, 1, "a number is not finite")                                                                       \
-    X(DEVICE, 1, "the device failed")                                                                             \
-    X(INTERNAL, 1, "a fault of the program itself")                                                               \
-    X(BAD_ARGUMENT, 2, "an option or argument is wrong")                                                          \
-    X(UNSUPPORTED, 3, "a file asks for something that is not supported")                                          \
-    X(NOT_FOUND, 3, "a file is missing")                                                                          \
-    X(BAD_FORMAT, 3, "a file is damaged or is not what it should be")                                             \
-    X(BAD_VERSION, 3, "a file has a version that is not known")                                                   \
-    X(SHAPE_MISMATCH, 3, "a tensor has the wrong shape or type")                                                  \
-    X(BAD_VALUE, 3, "a value in a file is wrong")                                                                 \
+#define GLOT_STATUS_LIST(X)                                                                                  \
+    X(OK, 0, "done")                                                                                         \
+    X(NOMEM, 1, "not enough memory")                                                                         \
+    X(IO, 1, "reading or writing failed")                                                                    \
+    X(NO_SPACE, 1, "not enough space on the disk")                                                           \
+    X(EXISTS, 1, "the output is in the way of something else")                                               \
+    X(NUMERIC, 1, "a number is not finite")                                                                  \
+    X(DEVICE, 1, "the device failed")                                                                        \
+    X(INTERNAL, 1, "a fault of the program itself")                                                          \
+    X(BAD_ARGUMENT, 2, "an option or argument is wrong")                                                     \
+    X(UNSUPPORTED, 3, "a file asks for something that is not supported")                                     \
+    X(NOT_FOUND, 3, "a file is missing")                                                                     \
+    X(BAD_FORMAT, 3, "a file is damaged or is not what it should be")                                        \
+    X(BAD_VERSION, 3, "a file has a version that is not known")                                              \
+    X(SHAPE_MISMATCH, 3, "a tensor has the wrong shape or type")                                             \
+    X(BAD_VALUE, 3, "a value in a file is wrong")                                                            \
     X(CANCELLED, 75, "stopped by a signal with everything saved")
 
 typedef enum glot_status {

@@ -40,8 +40,8 @@ static glot_status decode_unit(void *context, double *seconds, glot_error *err)
     return GLOT_OK;
 }
 
-glot_status glot_bench_decode(glot_bench_decode_result *out, glot_model *m, const glot_bench_decode_options *o,
-                              const glot_cancel *cancel, glot_error *err)
+glot_status glot_bench_decode(glot_bench_decode_result *out, glot_model *m,
+                              const glot_bench_decode_options *o, const glot_cancel *cancel, glot_error *err)
 {
     int64_t n = o->steps * GLOT_BENCH_DECODE_TOKENS;
     double seconds;

@@ -50,8 +50,8 @@ static glot_status encode_documents(glot_encoder *e, const documents *d, const g
     return GLOT_OK;
 }
 
-static glot_status time_passes(glot_bench_tokenize_result *out, glot_encoder *e, const documents *d, int64_t passes,
-                               const glot_cancel *cancel, glot_error *err)
+static glot_status time_passes(glot_bench_tokenize_result *out, glot_encoder *e, const documents *d,
+                               int64_t passes, const glot_cancel *cancel, glot_error *err)
 {
     for (int64_t pass = 0; pass <= passes; pass++) {
         double began = thread_seconds();
@@ -65,9 +65,9 @@ static glot_status time_passes(glot_bench_tokenize_result *out, glot_encoder *e,
     return GLOT_OK;
 }
 
-glot_status glot_bench_tokenize(glot_bench_tokenize_result *out, const glot_tokenizer *t, const char *const *paths,
-                                size_t n_paths, uint64_t max_bytes, int64_t passes, const glot_cancel *cancel,
-                                glot_error *err)
+glot_status glot_bench_tokenize(glot_bench_tokenize_result *out, const glot_tokenizer *t,
+                                const char *const *paths, size_t n_paths, uint64_t max_bytes, int64_t passes,
+                                const glot_cancel *cancel, glot_error *err)
 {
     documents d = {0};
     glot_corpus *c = NULL;

@@ -1,5 +1,5 @@
-/* selftest.c: the cases of op_cases.c in a few sizes: tails of every vector width, more than one panel of rows and of sums,
- * work for a team, few rows.
+/* selftest.c: the cases of op_cases.c in a few sizes: tails of every vector width, more than one panel of
+ * rows and of sums, work for a team, few rows.
  */
 #include "bench/selftest.h"
 #include "base/memory.h"
@@ -12,15 +12,21 @@ static const run_size sizes[] = {
 };
 enum { N_SIZES = sizeof sizes / sizeof sizes[0], N_VARIANTS = 4, SEED = 7 };
 
-static const glot_limits limits = {.max_tokens = 1024, .max_keys = 1024, .max_segments = 64, .max_width = 1024,
-                                   .max_head_dim = 128, .max_experts = 64, .max_top_k = 16};
+static const glot_limits limits = {.max_tokens = 1024,
+                                   .max_keys = 1024,
+                                   .max_segments = 64,
+                                   .max_width = 1024,
+                                   .max_head_dim = 128,
+                                   .max_experts = 64,
+                                   .max_top_k = 16};
 
 /* One instruction set's backends, with one thread and with several. */
 typedef struct cpu_pair {
     glot_backend *be[2];
 } cpu_pair;
 
-static void compare(glot_selftest_cell *cell, glot_backend *be, run_op run, const run_size *s, const bench *expected)
+static void compare(glot_selftest_cell *cell, glot_backend *be, run_op run, const run_size *s,
+                    const bench *expected)
 {
     bench b = bench_start(be, SEED);
     run(&b, s);
@@ -44,7 +50,8 @@ static void set_products(glot_dtype products, glot_backend *ref, const cpu_pair 
 }
 
 /* One op on every instruction set, with products in float32 and in bf16: cells [n_isas]. */
-static void check_op(glot_selftest_cell *cells, const glot_op_case *op, glot_backend *ref, const cpu_pair *cpus, size_t n_isas)
+static void check_op(glot_selftest_cell *cells, const glot_op_case *op, glot_backend *ref,
+                     const cpu_pair *cpus, size_t n_isas)
 {
     enum { N_RUNS = N_SIZES * N_VARIANTS };
     for (int i = 0; i < 2 * N_RUNS; i++) {
@@ -59,8 +66,8 @@ static void check_op(glot_selftest_cell *cells, const glot_op_case *op, glot_bac
     }
 }
 
-static glot_status check_ops(glot_selftest_cell *cells, glot_backend *ref, const cpu_pair *cpus, size_t n_isas,
-                             const glot_cancel *cancel, glot_error *err)
+static glot_status check_ops(glot_selftest_cell *cells, glot_backend *ref, const cpu_pair *cpus,
+                             size_t n_isas, const glot_cancel *cancel, glot_error *err)
 {
     for (size_t op = 0; op < GLOT_N_OP_CASES; op++, cells += n_isas) {
         if (glot_cancelled(cancel))
@@ -78,13 +85,18 @@ static glot_status open_cpus(cpu_pair *cpus, size_t n_isas, int threads, glot_er
 {
     for (size_t i = 0; i < 2 * n_isas; i++) {
         glot_backend **be = &cpus[i / 2].be[i % 2];
-        GLOT_TRY(glot_cpu_backend_create(be, i % 2 == 0 ? 1 : threads < 3 ? 3 : threads, glot_cpu_isas()[i / 2], err));
+        GLOT_TRY(glot_cpu_backend_create(be,
+                                         i % 2 == 0    ? 1
+                                         : threads < 3 ? 3
+                                                       : threads,
+                                         glot_cpu_isas()[i / 2], err));
         GLOT_TRY((*be)->reserve(*be, &limits, err));
     }
     return GLOT_OK;
 }
 
-glot_status glot_selftest(glot_selftest_cell **cells, size_t *n, int threads, const glot_cancel *cancel, glot_error *err)
+glot_status glot_selftest(glot_selftest_cell **cells, size_t *n, int threads, const glot_cancel *cancel,
+                          glot_error *err)
 {
     glot_status status = GLOT_OK;
     glot_backend *ref = NULL;

@@ -18,13 +18,15 @@ typedef enum glot_agreement {
 typedef struct glot_selftest_cell {
     const char *op, *isa;     /* static */
     glot_agreement agreement; /* the worst of the cases */
-    double difference;        /* the largest, as the tolerance measures it; infinite where only one of the two is a number */
+    double difference; /* the largest, as the tolerance measures it; infinite where only one of the two is a
+                          number */
     int n_cases;              /* calls compared: sizes, flags, numbers of threads */
 } glot_selftest_cell;
 
-/* Fills *cells [*n]: op after op in the order of ops.inc, for each the instruction sets of glot_cpu_isas; the caller releases it with glot_free.
- * Runs with one thread and with `threads` (at least 3, so that teams are tried on any machine). Cells that disagree are no failure of
- * this function. */
-glot_status glot_selftest(glot_selftest_cell **cells, size_t *n, int threads, const glot_cancel *cancel, glot_error *err);
+/* Fills *cells [*n]: op after op in the order of ops.inc, for each the instruction sets of glot_cpu_isas; the
+ * caller releases it with glot_free. Runs with one thread and with `threads` (at least 3, so that teams are
+ * tried on any machine). Cells that disagree are no failure of this function. */
+glot_status glot_selftest(glot_selftest_cell **cells, size_t *n, int threads, const glot_cancel *cancel,
+                          glot_error *err);
 
 #endif

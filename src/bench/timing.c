@@ -1,5 +1,5 @@
-/* timing.c: a wrapper is made of every op of ops.inc; the phase of an op is that of its name, but for the plain products, which several phases
- * use: there the weight's shape tells. */
+/* timing.c: a wrapper is made of every op of ops.inc; the phase of an op is that of its name, but for the
+ * plain products, which several phases use: there the weight's shape tells. */
 #include "bench/timing.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -96,13 +96,13 @@ static glot_timed phase_of_weight(const glot_backend *be, const glot_tensor *w)
 #define PHASE_adamw GLOT_TIMED_OPTIMIZER
 
 /* In the body `be` is the inner backend, so that an op's own arguments can be handed on as they are. */
-#define GLOT_OP(name, parameters, arguments)                                                                      \
-    static void timed_##name parameters                                                                           \
-    {                                                                                                             \
-        timed_call call = call_begin(be, PHASE_##name);                                                           \
-        be = call.timing->inner;                                                                                  \
-        be->ops->name arguments;                                                                                  \
-        call_end(&call);                                                                                          \
+#define GLOT_OP(name, parameters, arguments)                                                                 \
+    static void timed_##name parameters                                                                      \
+    {                                                                                                        \
+        timed_call call = call_begin(be, PHASE_##name);                                                      \
+        be = call.timing->inner;                                                                             \
+        be->ops->name arguments;                                                                             \
+        call_end(&call);                                                                                     \
     }
 #include "tensor/ops.inc"
 #undef GLOT_OP

@@ -1,5 +1,5 @@
-/* timing.h: where the time of a piece of work goes. A timing backend hands every call on to another one and keeps how long each op took,
- * by phase; code that is not timed runs on the other backend itself and pays nothing.
+/* timing.h: where the time of a piece of work goes. A timing backend hands every call on to another one and
+ * keeps how long each op took, by phase; code that is not timed runs on the other backend and pays nothing.
  *
  *     glot_timing *timing;
  *     glot_timing_create(&timing, be, &err);
@@ -9,7 +9,8 @@
  *     seconds = glot_timing_seconds(timing, GLOT_TIMED_EXPERTS);
  *     glot_backend_close(glot_timing_backend(timing));   closes `be` too
  *
- * Ops of the CPU are done when the call returns; a backend whose ops are asynchronous is made to wait after each.
+ * Ops of the CPU are done when the call returns; a backend whose ops are asynchronous is made to wait after
+ * each.
  */
 #ifndef GLOT_BENCH_TIMING_H
 #define GLOT_BENCH_TIMING_H
@@ -18,16 +19,16 @@
 #include "tensor/backend.h"
 
 /* GLOT_TIMED(name, text): what the time went to. */
-#define GLOT_TIMED_LIST(GLOT_TIMED)                                                                                          \
-    GLOT_TIMED(ATTENTION, "attention")            /* its projections, rotations and scores */                                \
-    GLOT_TIMED(ROUTER, "router")                  /* its logits, choice and losses */                                        \
-    GLOT_TIMED(DISPATCH, "dispatch")              /* which row goes where; putting the experts' outputs together */          \
-    GLOT_TIMED(EXPERTS, "expert_products")        /* products of the feed-forward networks */                                \
-    GLOT_TIMED(ACTIVATION, "activation")          /* SwiGLU between them */                                                  \
-    GLOT_TIMED(NORMS, "norms")                    /* RMS norms, residual additions */                                        \
-    GLOT_TIMED(LOGITS, "logits_and_loss")                                                                                    \
-    GLOT_TIMED(OPTIMIZER, "optimizer")            /* zeroed gradients, their norm, AdamW */                                  \
-    GLOT_TIMED(DATA, "data")                      /* embedding, moving numbers to and from the backend */
+#define GLOT_TIMED_LIST(GLOT_TIMED)                                                                          \
+    GLOT_TIMED(ATTENTION, "attention")     /* its projections, rotations and scores */                       \
+    GLOT_TIMED(ROUTER, "router")           /* its logits, choice and losses */                               \
+    GLOT_TIMED(DISPATCH, "dispatch")       /* which row goes where; putting the experts' outputs together */ \
+    GLOT_TIMED(EXPERTS, "expert_products") /* products of the feed-forward networks */                       \
+    GLOT_TIMED(ACTIVATION, "activation")   /* SwiGLU between them */                                         \
+    GLOT_TIMED(NORMS, "norms")             /* RMS norms, residual additions */                               \
+    GLOT_TIMED(LOGITS, "logits_and_loss")                                                                    \
+    GLOT_TIMED(OPTIMIZER, "optimizer") /* zeroed gradients, their norm, AdamW */                             \
+    GLOT_TIMED(DATA, "data")           /* embedding, moving numbers to and from the backend */
 
 typedef enum glot_timed {
 #define GLOT_TIMED(name, text) GLOT_TIMED_##name,

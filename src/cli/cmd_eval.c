@@ -1,4 +1,5 @@
-/* cmd_eval.c: `glot eval`: a model on text (bits per byte), multiple choice and translation, or translations that are there already. */
+/* cmd_eval.c: `glot eval`: a model on text (bits per byte), multiple choice and translation, or translations
+ * that are there already. */
 #include "base/clock.h"
 #include "cli/eval.h"
 #include "eval/eval.h"
@@ -11,36 +12,51 @@
 static const glot_option rows[] = {
     {"MODEL", .kind = GLOT_OPTION_STRING, .is_argument = true, .help = "a model directory or GGUF file"},
     {"text", .kind = GLOT_OPTION_TEXTS, .value = "LANG=FILE",
-     .help = "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
-    {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0", .unit = "tokens",
+     .help =
+         "text of each language: .jsonl, .txt, gzip or zstd of either, a token store, - for standard input"},
+    {"length", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 24, .initial = "0",
+     .unit = "tokens",
      .help = "text tokens in a window; 0: the smaller of 1024 and the model's context less one"},
     {"max-tokens", .kind = GLOT_OPTION_SIZE, .value = "N", .initial = "0", .unit = "tokens",
      .help = "whole documents of each language until so many tokens are reached; 0: all"},
-    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text", .help = "key of the text in JSON lines"},
-    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG, .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
+    {"text-key", .kind = GLOT_OPTION_STRING, .value = "KEY", .initial = "text",
+     .help = "key of the text in JSON lines"},
+    {"skip-bad-lines", .kind = GLOT_OPTION_FLAG,
+     .help = "count lines that are not UTF-8 or not JSON instead of refusing them"},
     {"token-by-token", .kind = GLOT_OPTION_FLAG,
-     .help = "feed each token of --text alone, as a text is generated; slow, and the same score but for a gate of form sequence_sum"},
+     .help = "feed each token of --text alone, as a text is generated; slow, and the same score but for a "
+             "gate of form sequence_sum"},
     {"tasks", .kind = GLOT_OPTION_WORDS, .value = "FILE",
-     .help = "multiple choice: JSON lines of {\"id\", \"query\", \"choices\", \"gold\"}; a task is named as its file"},
+     .help = "multiple choice: JSON lines of {\"id\", \"query\", \"choices\", \"gold\"}; a task is named as "
+             "its file"},
     {"template", .kind = GLOT_OPTION_STRING, .value = "NAME",
-     .help = "how lines of a data set become items, in --tasks and --examples: arc_challenge, arc_easy, boolq, copa_en, ... (docs/evaluation.md)"},
-    {"limit", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 30, .initial = "0", .unit = "items", .help = "the first N items of each task, or sentences to translate; 0: all"},
-    {"examples", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "few-shot examples of the tasks, items as --tasks has them"},
+     .help = "how lines of a data set become items, in --tasks and --examples: arc_challenge, arc_easy, "
+             "boolq, copa_en, ... (docs/evaluation.md)"},
+    {"limit", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1 << 30, .initial = "0",
+     .unit = "items", .help = "the first N items of each task, or sentences to translate; 0: all"},
+    {"examples", .kind = GLOT_OPTION_STRING, .value = "FILE",
+     .help = "few-shot examples of the tasks, items as --tasks has them"},
     {"shots", .kind = GLOT_OPTION_INT, .value = "N", .min = 0, .max = 1000, .initial = "0",
-     .help = "how many examples stand in front: of --examples (never the item itself), of --translate's lines"},
+     .help =
+         "how many examples stand in front: of --examples (never the item itself), of --translate's lines"},
     {"prompts", .kind = GLOT_OPTION_FLAG,
-     .help = "print what each item of --tasks asks, a JSON line with context and continuation of every choice, and score nothing; no model"},
+     .help = "print what each item of --tasks asks, a JSON line with context and continuation of every "
+             "choice, and score nothing; no model"},
     {"translate", .kind = GLOT_OPTION_TEXTS, .value = "SOURCE=FILE TARGET=FILE",
-     .help = "translate the lines of the first file and score them against the second's: BLEU, chrF, chrF++; the languages as the prompt names them, the first "
+     .help = "translate the lines of the first file and score them against the second's: BLEU, chrF, chrF++; "
+             "the languages as the prompt names them, the first "
              "--shots lines are its examples and are not scored"},
-    {"beams", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 256, .initial = "1", .help = "beams of --translate; 1 is greedy"},
-    {"max-new-tokens", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20, .initial = "256", .unit = "tokens",
-     .help = "longest translation, if its line does not end before"},
+    {"beams", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 256, .initial = "1",
+     .help = "beams of --translate; 1 is greedy"},
+    {"max-new-tokens", .kind = GLOT_OPTION_INT, .value = "N", .min = 1, .max = 1 << 20, .initial = "256",
+     .unit = "tokens", .help = "longest translation, if its line does not end before"},
     {"samples", .kind = GLOT_OPTION_STRING, .value = "OUT",
-     .help = "write a JSON line for each item of --tasks (its id and the log likelihood of each choice) or sentence of --translate"},
+     .help = "write a JSON line for each item of --tasks (its id and the log likelihood of each choice) or "
+             "sentence of --translate"},
     {"hypotheses", .kind = GLOT_OPTION_STRING, .value = "FILE",
      .help = "translations to score against --references, a sentence a line: BLEU, chrF, chrF++; no model"},
-    {"references", .kind = GLOT_OPTION_STRING, .value = "FILE", .help = "what --hypotheses should be, a sentence a line"},
+    {"references", .kind = GLOT_OPTION_STRING, .value = "FILE",
+     .help = "what --hypotheses should be, a sentence a line"},
     {0},
 };
 
@@ -65,18 +81,20 @@ static glot_status score_documents(glot_scorer *s, glot_document_reader *r, cons
     }
 }
 
-static glot_status score_language(const glot_cli *cli, const cli_model *m, const glot_text_files *t, glot_text_score *score,
-                                  glot_error *err)
+static glot_status score_language(const glot_cli *cli, const cli_model *m, const glot_text_files *t,
+                                  glot_text_score *score, glot_error *err)
 {
     glot_corpus_options corpus = glot_corpus_options_default();
     corpus.text_key = glot_args_string(cli->args, "text-key");
     corpus.skip_bad_lines = glot_args_flag(cli->args, "skip-bad-lines");
-    glot_score_options options = {.length = glot_args_int(cli->args, "length"), .exact = m->exact,
-                                  .is_token_by_token = glot_args_flag(cli->args, "token-by-token"), .cancel = cli->cancel};
+    glot_score_options options = {.length = glot_args_int(cli->args, "length"),
+                                  .exact = m->exact,
+                                  .is_token_by_token = glot_args_flag(cli->args, "token-by-token"),
+                                  .cancel = cli->cancel};
     glot_document_reader *r = NULL;
     glot_scorer *s = NULL;
-    glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer, &corpus,
-                                                   glot_args_size(cli->args, "max-tokens"), err);
+    glot_status status = glot_document_reader_open(&r, t->language, t->files, t->n_files, m->tokenizer,
+                                                   &corpus, glot_args_size(cli->args, "max-tokens"), err);
     if (status == GLOT_OK)
         status = glot_scorer_create(&s, m->model, &options, err);
     if (status == GLOT_OK)
@@ -93,8 +111,9 @@ static glot_status print_score(const char *language, const glot_text_score *s, g
     char interval[40] = "-";
     if (!isnan(s->interval.low))
         snprintf(interval, sizeof interval, "%.4f-%.4f", s->interval.low, s->interval.high);
-    return cli_printf(err, "%-10s %14.4f %16s %12" PRIu64 " %12" PRIu64 " %12.4f %10" PRIu64 "\n", language, s->bits_per_byte, interval, s->tokens,
-                      s->bytes, glot_tokens_per_byte(s->tokens, s->bytes), s->documents);
+    return cli_printf(err, "%-10s %14.4f %16s %12" PRIu64 " %12" PRIu64 " %12.4f %10" PRIu64 "\n", language,
+                      s->bits_per_byte, interval, s->tokens, s->bytes,
+                      glot_tokens_per_byte(s->tokens, s->bytes), s->documents);
 }
 
 /* Files that are not there are known before the first language is scored. */
@@ -109,15 +128,15 @@ static glot_status check_files(const glot_text_files *texts, size_t n, glot_erro
     return GLOT_OK;
 }
 
-static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot_text_files *texts, size_t n, json_t *out,
-                             glot_error *err)
+static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot_text_files *texts, size_t n,
+                             json_t *out, glot_error *err)
 {
     for (size_t i = 0; i < n; i++) {
         glot_text_score s;
         GLOT_TRY(score_language(cli, m, &texts[i], &s, err));
         if (i == 0 && !cli->is_json) /* not before there is something to print */
-            GLOT_TRY(cli_printf(err, "%-10s %14s %16s %12s %12s %12s %10s\n", "language", "bits per byte", "95 % interval", "tokens",
-                                "bytes", "tokens/byte", "documents"));
+            GLOT_TRY(cli_printf(err, "%-10s %14s %16s %12s %12s %12s %10s\n", "language", "bits per byte",
+                                "95 % interval", "tokens", "bytes", "tokens/byte", "documents"));
         json_object_set_new(out, texts[i].language, glot_text_score_json(&s));
         if (!cli->is_json)
             GLOT_TRY(print_score(texts[i].language, &s, err));
@@ -125,8 +144,8 @@ static glot_status score_all(const glot_cli *cli, const cli_model *m, const glot
     return GLOT_OK;
 }
 
-static glot_status eval_text(const glot_cli *cli, const cli_model *m, const char *const *words, size_t n_words, json_t *out,
-                             glot_error *err)
+static glot_status eval_text(const glot_cli *cli, const cli_model *m, const char *const *words,
+                             size_t n_words, json_t *out, glot_error *err)
 {
     glot_text_files *texts = NULL;
     size_t n = 0;
@@ -191,7 +210,8 @@ static glot_status eval_model(const glot_cli *cli, const wanted *w, glot_error *
 {
     cli_model m = {0};
     cli_tasks tasks_read = {0};
-    json_t *scores = json_object(), *text = json_object(), *tasks = json_object(), *translation = json_object();
+    json_t *scores = json_object(), *text = json_object(), *tasks = json_object(),
+           *translation = json_object();
     glot_status status = w->n_tasks ? cli_tasks_read(&tasks_read, cli, err) : GLOT_OK;
     if (status == GLOT_OK)
         status = check_samples_place(cli->args, err);
@@ -225,27 +245,36 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     wanted w = {0};
     const char *model = glot_args_string(cli->args, "MODEL");
     bool is_asking = glot_args_flag(cli->args, "prompts");
-    bool is_scoring_alone = glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
+    bool is_scoring_alone =
+        glot_args_string(cli->args, "hypotheses") || glot_args_string(cli->args, "references");
     w.text = glot_args_words(cli->args, "text", &w.n_text);
     (void)glot_args_words(cli->args, "tasks", &w.n_tasks);
     (void)glot_args_words(cli->args, "translate", &w.n_translate);
     GLOT_TRY(check_modes(cli->args, err));
     if (is_scoring_alone && (model || w.n_text + w.n_tasks + w.n_translate))
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--hypotheses and --references score files alone, without MODEL, --text, --tasks and --translate");
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "--hypotheses and --references score files alone, without MODEL, --text, --tasks "
+                         "and --translate");
     if (is_scoring_alone)
         return cli_eval_translation(cli, err);
-    if (is_asking && (model || w.n_text + w.n_translate || !w.n_tasks || glot_args_given(cli->args, "samples")))
+    if (is_asking &&
+        (model || w.n_text + w.n_translate || !w.n_tasks || glot_args_given(cli->args, "samples")))
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
                          "--prompts goes with --tasks, without MODEL, --text, --translate and --samples");
     if (is_asking)
         return cli_eval_prompts(cli, err);
     if (w.n_tasks && w.n_translate)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "--tasks and --translate each have their own --shots and --samples: one of them at a time");
+        return GLOT_FAIL(
+            err, GLOT_BAD_ARGUMENT,
+            "--tasks and --translate each have their own --shots and --samples: one of them at a time");
     if (!model || w.n_text + w.n_tasks + w.n_translate == 0)
         return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
-                         "expected MODEL with --text LANG=FILE, --tasks FILE or --translate, or --hypotheses FILE and --references FILE");
+                         "expected MODEL with --text LANG=FILE, --tasks FILE or --translate, or --hypotheses "
+                         "FILE and --references FILE");
     return eval_model(cli, &w, err);
 }
 
-const glot_command cmd_eval = {"eval", "score a model on text (bits per byte), multiple choice and translation; or translations that are there", rows,
-                               CLI_HAS_JSON | CLI_HAS_MODEL, run};
+const glot_command cmd_eval = {
+    "eval",
+    "score a model on text (bits per byte), multiple choice and translation; or translations that are there",
+    rows, CLI_HAS_JSON | CLI_HAS_MODEL, run};

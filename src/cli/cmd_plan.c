@@ -3,8 +3,10 @@
 #include "job/plan.h"
 
 static const glot_option rows[] = {
-    {"RECIPE", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true, .help = "a recipe (docs/RECIPE.md)"},
-    {"set", .kind = GLOT_OPTION_STRINGS, .value = "KEY=VALUE", .help = "another value for a key of the recipe: train.lr=1e-4; may be given again"},
+    {"RECIPE", .kind = GLOT_OPTION_STRING, .is_argument = true, .is_required = true,
+     .help = "a recipe (docs/RECIPE.md)"},
+    {"set", .kind = GLOT_OPTION_STRINGS, .value = "KEY=VALUE",
+     .help = "another value for a key of the recipe: train.lr=1e-4; may be given again"},
     {0},
 };
 
@@ -36,4 +38,5 @@ static glot_status run(const glot_cli *cli, glot_error *err)
     return status;
 }
 
-const glot_command cmd_plan = {"plan", "say what a recipe will need: parameters, memory, disk, work", rows, CLI_HAS_JSON, run};
+const glot_command cmd_plan = {"plan", "say what a recipe will need: parameters, memory, disk, work", rows,
+                               CLI_HAS_JSON, run};

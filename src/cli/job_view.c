@@ -46,7 +46,8 @@ static void on_plan(void *user, const glot_plan *plan)
     note(&text);
 }
 
-void cli_step_text(char text[128], bool is_train, double ce, double balance_or_lpr, double grad_norm, double lr)
+void cli_step_text(char text[128], bool is_train, double ce, double balance_or_lpr, double grad_norm,
+                   double lr)
 {
     char loss[40] = "";
     if (!is_train)
@@ -64,7 +65,8 @@ static void on_step(void *user, const glot_step_report *r)
     double now = glot_seconds();
     double tokens = (double)r->tokens / (double)r->step;
     if (!v->has_progress) {
-        v->progress = glot_progress_begin(name, "tok/s", (uint64_t)r->step - 1, (uint64_t)r->steps, now - r->seconds);
+        v->progress =
+            glot_progress_begin(name, "tok/s", (uint64_t)r->step - 1, (uint64_t)r->steps, now - r->seconds);
         v->has_progress = true;
     }
     glot_progress_add(&v->progress, 1, tokens, now);
@@ -111,8 +113,13 @@ static void on_checkpoint(void *user, const char *path)
 
 void cli_job_view_init(cli_job_view *v)
 {
-    *v = (cli_job_view){.view = {.user = v, .on_begin = on_begin, .on_language = on_language, .on_plan = on_plan, .on_step = on_step,
-                                 .on_scores = on_scores, .on_checkpoint = on_checkpoint}};
+    *v = (cli_job_view){.view = {.user = v,
+                                 .on_begin = on_begin,
+                                 .on_language = on_language,
+                                 .on_plan = on_plan,
+                                 .on_step = on_step,
+                                 .on_scores = on_scores,
+                                 .on_checkpoint = on_checkpoint}};
 }
 
 /* ---- the summary ---- */
@@ -134,7 +141,8 @@ static glot_status print_cell(double bits, double before, glot_error *err)
 /* "1.1204-1.3015", or nothing where there is no interval. */
 static glot_status print_interval(const json_t *scores, const char *language, glot_error *err)
 {
-    double low = number_of(scores, language, "bits_per_byte_low"), high = number_of(scores, language, "bits_per_byte_high");
+    double low = number_of(scores, language, "bits_per_byte_low"),
+           high = number_of(scores, language, "bits_per_byte_high");
     return isnan(low) ? cli_printf(err, "  %13s", "") : cli_printf(err, "  %6.4f-%6.4f", low, high);
 }
 
@@ -152,8 +160,10 @@ static bool has_stage(const json_t *results, const char *when)
 
 static glot_status print_headings(bool has_train, bool has_review, glot_error *err)
 {
-    GLOT_TRY(cli_printf(err, "\nbits per byte (less is better; ratio to the base model; 95 %% interval over documents)\n\n%-10s %-6s %9s", "language",
-                        "group", "before"));
+    GLOT_TRY(cli_printf(err,
+                        "\nbits per byte (less is better; ratio to the base model; 95 %% interval over "
+                        "documents)\n\n%-10s %-6s %9s",
+                        "language", "group", "before"));
     if (has_train)
         GLOT_TRY(cli_printf(err, "  %9s %6s", "trained", "ratio"));
     if (has_review)
@@ -197,15 +207,19 @@ static glot_status print_tasks(const json_t *results, glot_error *err)
     json_t *score;
     if (!json_object_size(before))
         return GLOT_OK;
-    GLOT_TRY(cli_printf(err, "\nmultiple choice: share of right answers and its standard error\n\n%-20s %6s  %15s  %15s  %15s\n", "task", "items", "before",
-                        "trained", "reviewed"));
+    GLOT_TRY(cli_printf(
+        err,
+        "\nmultiple choice: share of right answers and its standard error\n\n%-20s %6s  %15s  %15s  %15s\n",
+        "task", "items", "before", "trained", "reviewed"));
     json_object_foreach((json_t *)(uintptr_t)before, name, score)
     {
-        GLOT_TRY(cli_printf(err, "%-20s %6" PRId64, name, (int64_t)json_integer_value(json_object_get(score, "items"))));
+        GLOT_TRY(cli_printf(err, "%-20s %6" PRId64, name,
+                            (int64_t)json_integer_value(json_object_get(score, "items"))));
         for (size_t i = 0; i < 3; i++) {
             const json_t *now = json_object_get(json_object_get(results, whens[i]), "tasks");
             double acc = number_of(now, name, "acc");
-            GLOT_TRY(isnan(acc) ? cli_printf(err, "  %15s", "-") : cli_printf(err, "  %6.4f (%.4f)", acc, number_of(now, name, "acc_stderr")));
+            GLOT_TRY(isnan(acc) ? cli_printf(err, "  %15s", "-")
+                                : cli_printf(err, "  %6.4f (%.4f)", acc, number_of(now, name, "acc_stderr")));
         }
         GLOT_TRY(cli_printf(err, "\n"));
     }

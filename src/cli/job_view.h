@@ -1,4 +1,5 @@
-/* job_view.h: what a person sees of a job that runs: steps, progress, scores, checkpoints. Everything on standard error. */
+/* job_view.h: what a person sees of a job that runs: steps, progress, scores, checkpoints. Everything on
+ * standard error. */
 #ifndef GLOT_CLI_JOB_VIEW_H
 #define GLOT_CLI_JOB_VIEW_H
 
@@ -12,8 +13,10 @@ typedef struct cli_job_view {
 } cli_job_view;
 
 void cli_job_view_init(cli_job_view *v);
-/* What is told of a step beside its number and speed. `balance_or_lpr`: the loss beside cross-entropy that its stage has. */
-void cli_step_text(char text[128], bool is_train, double ce, double balance_or_lpr, double grad_norm, double lr);
+/* What is told of a step beside its number and speed. `balance_or_lpr`: the loss beside cross-entropy that
+ * its stage has. */
+void cli_step_text(char text[128], bool is_train, double ce, double balance_or_lpr, double grad_norm,
+                   double lr);
 /* `glot plan` and `expand --dry-run`: the plan of a recipe, on standard output. */
 glot_status cli_print_plan(const glot_cli *cli, const glot_recipe *recipe, glot_error *err);
 /* The table of scores and the samples of a finished job, on standard output. */

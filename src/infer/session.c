@@ -1,5 +1,5 @@
-/* session.c: batches for a model that is not trained: whole sequences side by side, or one sequence piece by piece behind a KV cache. Both ways run
- * the same forward pass row by row, so they give the same bits. */
+/* session.c: batches for a model that is not trained: whole sequences side by side, or one sequence piece by
+ * piece behind a KV cache. Both ways run the same forward pass row by row, so they give the same bits. */
 #include "infer/session.h"
 #include "base/memory.h"
 
@@ -15,7 +15,8 @@ typedef struct document_state {
 /* One continuation of the running sequence. */
 typedef struct branch {
     document_state state;
-    int64_t place; /* its keys and values are rows place * n_context ... of the cache, its gates' sums row `place` */
+    int64_t place; /* its keys and values are rows place * n_context ... of the cache, its gates' sums row
+                      `place` */
 } branch;
 
 struct glot_session {
@@ -32,9 +33,10 @@ struct glot_session {
     document_state scored;  /* of the document scored last */
     struct end *ends;       /* [n_batch] of a pass */
     int32_t *shares;        /* [n_batch, 4] */
-    int32_t *resident;      /* [n_context] ids whose keys and values are the cache's first rows, as `choice` has them */
+    int32_t *resident;      /* [n_context] ids whose keys and values begin the cache, by `choice` */
     int64_t n_resident;
-    glot_gate_sums *gate_sums; /* a slot for each branch, the last for the scored one; NULL where no layer has a language gate */
+    glot_gate_sums *gate_sums; /* a slot for each branch, the last for the scored one; NULL where no layer has
+                                  a language gate */
     int32_t *documents;     /* [n_batch, 4] */
     int32_t *ids, *positions, *targets; /* [n_batch] */
     int32_t *segments;      /* [n_batch, 4] */
@@ -43,8 +45,9 @@ struct glot_session {
     float *log_probs;       /* [head_rows, vocab] */
 };
 
-/* A sequence in a pass of which only the end is scored: `shared` tokens have their keys and values already or get a copy,
- * those up to `first` give more, and behind them come the rows that are scored. The last token is no row. */
+/* A sequence in a pass of which only the end is scored: `shared` tokens have their keys and values already or
+ * get a copy, those up to `first` give more, and behind them come the rows that are scored. The last token is
+ * no row. */
 typedef struct end {
     const glot_sequence *sequence;
     int64_t first, shared;
@@ -72,24 +75,27 @@ static glot_status make_arrays(glot_session *s, glot_error *err)
     return glot_new(&s->log_probs, n_logits, sizeof *s->log_probs, what, err);
 }
 
-glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, glot_error *err)
+glot_status glot_session_create(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch,
+                                glot_error *err)
 {
     return glot_session_create_branched(out, m, n_context, n_batch, 1, err);
 }
 
-glot_status glot_session_create_branched(glot_session **out, const glot_model *m, int64_t n_context, int64_t n_batch, int64_t n_branches,
-                                         glot_error *err)
+glot_status glot_session_create_branched(glot_session **out, const glot_model *m, int64_t n_context,
+                                         int64_t n_batch, int64_t n_branches, glot_error *err)
 {
     glot_status status = GLOT_OK;
     glot_session *s = NULL;
     if (n_context < 1 || n_context > m->config.context_length)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a context of %" PRId64 " tokens is outside 1 to %" PRId64 ", the context of '%s'",
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "a context of %" PRId64 " tokens is outside 1 to %" PRId64 ", the context of '%s'",
                          n_context, m->config.context_length, m->path ? m->path : "the model");
     GLOT_TRY(glot_new(&s, 1, sizeof *s, "a session", err));
     *s = (glot_session){.model = m, .n_context = n_context, .n_batch = n_batch, .n_branches = n_branches};
     GLOT_TRY_OUT(glot_workspace_create(&s->ws, m, GLOT_WORKSPACE_INFER, n_batch, n_context, n_context, err));
     if (n_branches < 1 || n_branches > n_batch || n_branches > s->ws->head_rows)
-        GLOT_TRY_OUT(GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "%" PRId64 " branches of a sequence are outside 1 to %" PRId64, n_branches,
+        GLOT_TRY_OUT(GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                               "%" PRId64 " branches of a sequence are outside 1 to %" PRId64, n_branches,
                                n_batch < s->ws->head_rows ? n_batch : s->ws->head_rows));
     GLOT_TRY_OUT(make_arrays(s, err));
     GLOT_TRY_OUT(glot_exact_test_init(&s->test, m, err));
@@ -144,7 +150,8 @@ glot_workspace *glot_session_workspace(glot_session *s)
     return s->ws;
 }
 
-/* A piece of a sequence: n ids at position `past` of it; `next` is the id behind the piece, -1 where it ends. */
+/* A piece of a sequence: n ids at position `past` of it; `next` is the id behind the piece, -1 where it ends.
+ */
 typedef struct piece {
     const int32_t *ids;
     int64_t n, past;
@@ -177,17 +184,24 @@ static void add_segment(glot_session *s, glot_batch *b, const piece *p)
         s->targets[row + i] = i + 1 < p->n ? p->ids[i + 1] : p->next;
     }
     mark_exact(s, p, s->is_exact + row);
-    glot_gate_document(s->documents + 4 * b->n_documents++, &s->model->config, row, p->ids, p->n, p->slot, &p->state->n_gated);
+    glot_gate_document(s->documents + 4 * b->n_documents++, &s->model->config, row, p->ids, p->n, p->slot,
+                       &p->state->n_gated);
     b->n_tokens += p->n;
 }
 
 static glot_batch empty_batch(const glot_session *s)
 {
-    return (glot_batch){.ids = s->ids, .positions = s->positions, .segments = s->segments, .targets = s->targets,
-                        .is_exact = s->is_exact, .documents = s->documents, .gate_sums = s->gate_sums};
+    return (glot_batch){.ids = s->ids,
+                        .positions = s->positions,
+                        .segments = s->segments,
+                        .targets = s->targets,
+                        .is_exact = s->is_exact,
+                        .documents = s->documents,
+                        .gate_sums = s->gate_sums};
 }
 
-/* Rows for every branch, and for a few times what a pass brings, since sequences with a common beginning have it each. */
+/* Rows for every branch, and for a few times what a pass brings, since sequences with a common beginning have
+ * it each. */
 static glot_status make_cache(glot_session *s, int64_t n_passes, glot_error *err)
 {
     int64_t rows = s->n_context * s->n_branches;
@@ -208,7 +222,8 @@ static glot_status check_finite(const glot_session *s, const float *values, int6
 {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
-            return GLOT_FAIL(err, GLOT_NUMERIC, "'%s': a log p is not finite; is a weight not a number? (`glot inspect` looks)",
+            return GLOT_FAIL(err, GLOT_NUMERIC,
+                             "'%s': a log p is not finite; is a weight not a number? (`glot inspect` looks)",
                              s->model->path ? s->model->path : "the model");
     return GLOT_OK;
 }
@@ -236,7 +251,8 @@ static glot_status score_long(glot_session *s, const glot_sequence *q, int64_t n
     for (int64_t from = n_cached; from < q->n; from += s->n_batch) {
         int64_t rows = q->n - from < s->n_batch ? q->n - from : s->n_batch;
         glot_batch b = empty_batch(s);
-        piece p = {q->ids + from, rows, from, id_behind(q, from + rows), true, 0, &s->scored, (int32_t)s->n_branches};
+        piece p = {q->ids + from, rows, from,       id_behind(q, from + rows),
+                   true,          0,    &s->scored, (int32_t)s->n_branches};
         add_segment(s, &b, &p);
         GLOT_TRY(run(s, &b, true, err));
         glot_model_nll(s->model, s->ws, 0, s->nll);
@@ -247,7 +263,8 @@ static glot_status score_long(glot_session *s, const glot_sequence *q, int64_t n
 }
 
 /* `count` sequences in one pass. */
-static glot_status score_packed(glot_session *s, const glot_sequence *sequences, size_t count, glot_error *err)
+static glot_status score_packed(glot_session *s, const glot_sequence *sequences, size_t count,
+                                glot_error *err)
 {
     glot_batch b = empty_batch(s);
     for (size_t i = 0; i < count; i++) {
@@ -274,7 +291,9 @@ static glot_status score_packed(glot_session *s, const glot_sequence *sequences,
 static glot_status check_length(const glot_session *s, int64_t n, glot_error *err)
 {
     if (n > s->n_context)
-        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT, "a sequence of %" PRId64 " tokens does not fit the context of %" PRId64, n, s->n_context);
+        return GLOT_FAIL(err, GLOT_BAD_ARGUMENT,
+                         "a sequence of %" PRId64 " tokens does not fit the context of %" PRId64, n,
+                         s->n_context);
     return GLOT_OK;
 }
 
@@ -356,7 +375,8 @@ static void add_rows(glot_session *s, glot_batch *b, end *e, int64_t from, int64
     add_segment(s, b, &p);
 }
 
-/* The batch of a pass: first what stands before the scored rows of every sequence, then those; first_scored: their first. */
+/* The batch of a pass: first what stands before the scored rows of every sequence, then those; first_scored:
+ * their first. */
 static glot_batch batch_of_ends(glot_session *s, size_t n, int64_t *first_scored)
 {
     glot_batch b = empty_batch(s);
@@ -364,7 +384,8 @@ static glot_batch batch_of_ends(glot_session *s, size_t n, int64_t *first_scored
     for (size_t i = 0; i < n; i++) {
         end *e = &s->ends[i];
         if (i > 0 && e->shared > 0) {
-            int32_t share[4] = {(int32_t)b.n_segments, (int32_t)e->place, (int32_t)e[-1].place, (int32_t)e->shared};
+            int32_t share[4] = {(int32_t)b.n_segments, (int32_t)e->place, (int32_t)e[-1].place,
+                                (int32_t)e->shared};
             memcpy(s->shares + 4 * b.n_shares++, share, sizeof share);
         }
         if (e->first - 1 > e->shared)
@@ -400,8 +421,8 @@ static glot_status score_long_end(glot_session *s, const end *e, glot_error *err
 }
 
 /* The pass that begins with sequence i; i moves on. A sequence without anything to score is left out. */
-static glot_status score_pass_of_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first, size_t n, size_t *i,
-                                      glot_error *err)
+static glot_status score_pass_of_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first,
+                                      size_t n, size_t *i, glot_error *err)
 {
     size_t count = 0;
     for (int64_t rows = 0; *i < n; ++*i) {
@@ -421,13 +442,15 @@ static glot_status score_pass_of_ends(glot_session *s, const glot_sequence *sequ
         return GLOT_OK;
     const glot_sequence *q = s->ends[0].sequence;
     s->n_resident = 0; /* until the pass is through */
-    GLOT_TRY(rows_of(&s->ends[0]) > s->n_batch ? score_long_end(s, &s->ends[0], err) : score_ends(s, count, err));
+    GLOT_TRY(rows_of(&s->ends[0]) > s->n_batch ? score_long_end(s, &s->ends[0], err)
+                                               : score_ends(s, count, err));
     s->n_resident = fed_rows(q);
     memcpy(s->resident, q->ids, (size_t)s->n_resident * sizeof *q->ids);
     return GLOT_OK;
 }
 
-glot_status glot_session_score_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first, size_t n, glot_error *err)
+glot_status glot_session_score_ends(glot_session *s, const glot_sequence *sequences, const int64_t *first,
+                                    size_t n, glot_error *err)
 {
     if (s->gate_sums)
         return glot_session_score(s, sequences, n, err);
@@ -458,7 +481,8 @@ static glot_status run_piece(glot_session *s, const int32_t *ids, int64_t n, glo
     return GLOT_OK;
 }
 
-glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs, glot_error *err)
+glot_status glot_session_feed(glot_session *s, const int32_t *ids, int64_t n, const float **log_probs,
+                              glot_error *err)
 {
     GLOT_ASSERT(n > 0 && s->n_shared == 0);
     GLOT_TRY(check_length(s, s->length + n, err));
@@ -504,8 +528,8 @@ static bool is_taken(const glot_session *s, int64_t n, int64_t place)
     return false;
 }
 
-/* Puts every branch where its parent was. The first child of each parent stays in its place; the others get a copy in the place of a branch that
- * ends, which is nobody's parent. */
+/* Puts every branch where its parent was. The first child of each parent stays in its place; the others get a
+ * copy in the place of a branch that ends, which is nobody's parent. */
 static void follow_parents(glot_session *s, const int32_t *parents)
 {
     for (int64_t i = 0; i < s->n_branches; i++) {
@@ -529,7 +553,8 @@ static void follow_parents(glot_session *s, const int32_t *parents)
         s->n_shared = s->length;
 }
 
-glot_status glot_session_feed_branches(glot_session *s, const int32_t *parents, const int32_t *ids, const float **log_probs, glot_error *err)
+glot_status glot_session_feed_branches(glot_session *s, const int32_t *parents, const int32_t *ids,
+                                       const float **log_probs, glot_error *err)
 {
     glot_batch b = empty_batch(s);
     GLOT_ASSERT(s->length > 0);
@@ -550,7 +575,8 @@ glot_status glot_session_feed_branches(glot_session *s, const int32_t *parents, 
 }
 
 /* log p of the loaded rows, a few at a time, to the caller. */
-static glot_status give_rows(glot_session *s, int64_t first_position, int64_t n, glot_on_row *on_row, void *user, glot_error *err)
+static glot_status give_rows(glot_session *s, int64_t first_position, int64_t n, glot_on_row *on_row,
+                             void *user, glot_error *err)
 {
     int64_t vocab = s->model->config.vocab_size;
     for (int64_t first = 0; first < n; first += s->ws->head_rows) {
@@ -564,7 +590,8 @@ static glot_status give_rows(glot_session *s, int64_t first_position, int64_t n,
     return GLOT_OK;
 }
 
-glot_status glot_session_log_probs(glot_session *s, const int32_t *ids, int64_t n, glot_on_row *on_row, void *user, glot_error *err)
+glot_status glot_session_log_probs(glot_session *s, const int32_t *ids, int64_t n, glot_on_row *on_row,
+                                   void *user, glot_error *err)
 {
     GLOT_TRY(check_length(s, n, err));
     glot_session_reset(s);

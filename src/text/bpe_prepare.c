@@ -270,8 +270,8 @@ static void find_characters(glot_bpe *b)
     }
 }
 
-/* The lowest id of a letter or of the mark that stands for a space: in the vocabularies in use the ids of bytes,
- * or of the most frequent characters, begin there. */
+/* The lowest id of a letter or of the mark that stands for a space: in the vocabularies in use the ids of
+ * bytes, or of the most frequent characters, begin there. */
 static int32_t first_symbol(const glot_bpe *b)
 {
     const int32_t *ids = b->byte_level ? b->byte_ids : b->character_ids;

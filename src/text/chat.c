@@ -1,4 +1,5 @@
-/* chat.c: one table of templates: the marker that tells them, what stands before and behind the user's words, what ends the answer. */
+/* chat.c: one table of templates: the marker that tells them, what stands before and behind the user's words,
+ * what ends the answer. */
 #include "text/chat.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -15,7 +16,8 @@ typedef struct chat_row {
 
 /* In order: llama-2's template holds mistral's marker too. */
 static const chat_row rows[] = {
-    {GLOT_CHAT_CHATML, "<|im_start|>", "<|im_end|>", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"},
+    {GLOT_CHAT_CHATML, "<|im_start|>", "<|im_end|>", "<|im_start|>user\n",
+     "<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>"},
     {GLOT_CHAT_LLAMA3, "<|start_header_id|>", "<|eot_id|>", "<|start_header_id|>user<|end_header_id|>\n\n",
      "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>"},
     {GLOT_CHAT_LLAMA2, "[INST]", "<<SYS>>", "[INST] ", " [/INST]", "</s>"},
@@ -30,7 +32,8 @@ glot_status glot_chat_recognise(glot_chat_template *out, const char *jinja, cons
             *out = rows[i].template;
             return GLOT_OK;
         }
-    return GLOT_FAIL(err, GLOT_UNSUPPORTED, "'%s': the chat template is none of chatml, llama-3, llama-2, mistral", path);
+    return GLOT_FAIL(err, GLOT_UNSUPPORTED,
+                     "'%s': the chat template is none of chatml, llama-3, llama-2, mistral", path);
 }
 
 static glot_status of_gguf(glot_chat_template *out, const char *path, glot_error *err)
@@ -71,12 +74,16 @@ glot_status glot_chat_of_model(glot_chat_template *out, const char *model_path, 
 {
     if (glot_gguf_is_file(model_path))
         return of_gguf(out, model_path, err);
-    char *jinja = glot_path_join(model_path, "chat_template.jinja"), *config = glot_path_join(model_path, "tokenizer_config.json");
+    char *jinja = glot_path_join(model_path, "chat_template.jinja"),
+         *config = glot_path_join(model_path, "tokenizer_config.json");
     glot_status status;
     if (!jinja || !config)
         status = GLOT_FAIL(err, GLOT_NOMEM, "no memory for a path");
     else if (!glot_path_exists(jinja) && !glot_path_exists(config))
-        status = GLOT_FAIL(err, GLOT_NOT_FOUND, "'%s' has no chat template: neither chat_template.jinja nor tokenizer_config.json is there", model_path);
+        status = GLOT_FAIL(
+            err, GLOT_NOT_FOUND,
+            "'%s' has no chat template: neither chat_template.jinja nor tokenizer_config.json is there",
+            model_path);
     else
         status = glot_path_exists(jinja) ? of_jinja_file(out, jinja, err) : of_config(out, config, err);
     glot_free(jinja);

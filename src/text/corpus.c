@@ -161,7 +161,8 @@ static glot_status parse_line(glot_corpus *c, const char *line, size_t size, con
     *text_size = 0;
     GLOT_TRY(check_utf8(c, line, size, err));
     if (c->kind == LINE_JSON)
-        return glot_line_is_blank(line, size) ? GLOT_OK : parse_json_line(c, line, size, text, text_size, err);
+        return glot_line_is_blank(line, size) ? GLOT_OK
+                                              : parse_json_line(c, line, size, text, text_size, err);
     *text = line;
     *text_size = size;
     return GLOT_OK;

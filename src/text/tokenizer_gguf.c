@@ -247,8 +247,8 @@ static glot_status add_scored_merges(glot_tokenizer *t, const float *scores, glo
     if (list.n)
         qsort(list.merges, list.n, sizeof list.merges[0], compare_merges);
     for (size_t i = 0; i < list.n; i++)
-        GLOT_TRY_OUT(
-            glot_merge_add(&t->bpe.merges, list.merges[i].left, list.merges[i].right, list.merges[i].id, err));
+        GLOT_TRY_OUT(glot_merge_add(&t->bpe.merges, list.merges[i].left, list.merges[i].right,
+                                    list.merges[i].id, err));
 out:
     glot_free(list.merges);
     return status;

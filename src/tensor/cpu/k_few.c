@@ -6,8 +6,8 @@
  * ORDER    The law of k_gemm.c: sums run over k from 0 upward, in panels, one output in each lane.
  *
  * METHOD   A row of w lies along k, and a lane wants its own row's numbers one after the other. So VN_LANES
- *          rows are loaded VN_LANES steps at a time (a step: 32 bits of the row, one number or two of 16 bits)
- *          and this square is turned. The rows of a block of outputs lie one behind the other in memory, and
+ *          rows are loaded VN_LANES steps at a time (a step: 32 bits of the row, one number or two of 16) and
+ *          this square is turned. The rows of a block of outputs lie one behind the other in memory, and
  *          so do the blocks of a thread: while one is used the next is fetched line by line in the order of
  *          memory, which the processor would not guess from reading many rows at once. Memory is slower than
  *          the latency of the additions: blocks of twice as many rows read a quarter less a second (Zen 5).
