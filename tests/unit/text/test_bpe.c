@@ -269,12 +269,38 @@ static void test_byte_level_pieces(void **state)
     glot_bpe_scratch_release(&s);
 }
 
+/* Buckets that overflow, the last one into the first: every merge is found, and no pair that is none. */
+static void test_full_buckets(void **state)
+{
+    (void)state;
+    enum { N_SAME = 11, FIRST_CLOSE = 1 << 20 };
+    glot_merge_table t = {.slot_bits = 10}; /* as it begins */
+    int32_t right[N_SAME + 1];
+    size_t last_bucket = (1 << 10) - GLOT_MERGE_BUCKET;
+    for (int32_t i = 0, id = 0; i <= N_SAME; id++)
+        if (glot_merge_bucket(&t, glot_merge_pair(7, id)) == last_bucket)
+            right[i++] = id;
+    t.slot_bits = 0;
+    for (int32_t i = 0; i < N_SAME; i++)
+        assert_int_equal(glot_merge_add(&t, 7, right[i], 1000 + i, NULL), GLOT_OK);
+    assert_int_equal(glot_merge_add(&t, GLOT_MAX_TOKEN_ID - 1, GLOT_MAX_TOKEN_ID - 1, 2000, NULL), GLOT_OK);
+    assert_int_equal(glot_merge_finish(&t, FIRST_CLOSE, NULL), GLOT_OK);
+    assert_int_equal(t.slot_bits, 10);
+    for (int32_t i = 0; i < N_SAME; i++)
+        assert_int_equal(glot_merge_find(&t, 7, right[i]), i);
+    assert_int_equal(glot_merge_find(&t, GLOT_MAX_TOKEN_ID - 1, GLOT_MAX_TOKEN_ID - 1), N_SAME);
+    assert_int_equal(glot_merge_find(&t, 7, right[N_SAME]), GLOT_NO_MERGE);
+    for (int32_t id = 0; id < 4096; id++)
+        assert_int_equal(glot_merge_find(&t, 8, id), GLOT_NO_MERGE);
+    glot_merge_table_release(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_and_long_pieces), cmocka_unit_test(test_a_very_long_piece),
         cmocka_unit_test(test_byte_characters),       cmocka_unit_test(test_a_merge_named_twice),
-        cmocka_unit_test(test_byte_level_pieces),
+        cmocka_unit_test(test_byte_level_pieces),     cmocka_unit_test(test_full_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

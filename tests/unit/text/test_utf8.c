@@ -95,6 +95,35 @@ static void test_place_of_bad_byte(void **state)
     assert_int_equal(glot_utf8_valid_prefix("\xCE\xB1\xCE\xB2gamma\xED\xA0\x80", 12), 9);
 }
 
+/* Characters of every size behind up to a block of ASCII, so that they lie across every border of the blocks,
+ * whole and with a byte spoilt at every place. */
+static void test_characters_across_blocks(void **state)
+{
+    (void)state;
+    static const char *const characters[] = {"\xC3\xA9", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xE4\xB8\xAD",
+                                             "\xF0\x90\x80\x80", "\xF1\x80\x80\x80", "\xF4\x8F\xBF\xBF"};
+    uint8_t text[96];
+    for (size_t c = 0; c < sizeof characters / sizeof characters[0]; c++)
+        for (size_t before = 0; before < 33; before++) {
+            size_t length = strlen(characters[c]), n = before + 60 / length * length + 3;
+            memset(text, 'a', sizeof text);
+            for (size_t at = before; at + 3 < n; at += length)
+                memcpy(text + at, characters[c], length);
+            check_bytes(text, n);
+            for (size_t at = 0; at < n; at++) {
+                uint8_t kept = text[at];
+                text[at] = at % 2 ? 0xFF : 0x80;
+                check_bytes(text, n);
+                text[at] = kept;
+                check_bytes(text, at); /* cut off */
+            }
+        }
+    memset(text, 'a', sizeof text); /* a character whose second byte comes a block too late */
+    text[31] = 0xC3;
+    text[64] = 0xA9;
+    check_bytes(text, sizeof text);
+}
+
 static void test_repair(void **state)
 {
     (void)state;
@@ -161,6 +190,7 @@ int main(void)
         cmocka_unit_test(test_short_sequences),
         cmocka_unit_test(test_every_code_point),
         cmocka_unit_test(test_place_of_bad_byte),
+        cmocka_unit_test(test_characters_across_blocks),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_white_space_is_the_unicode_property),
