@@ -6,48 +6,9 @@
 
 static const uint64_t HIGH_BITS = 0x8080808080808080ULL;
 
-static bool is_continuation(uint8_t byte)
-{
-    return (byte & 0xC0) == 0x80;
-}
-
-/* Bytes of the valid character at p (left > 0 bytes there), 0 if there is none. The second byte's range
- * depends on the first one: that is what keeps out overlong forms, surrogates and everything above U+10FFFF.
- */
-static size_t character_size(const uint8_t *p, size_t left)
-{
-    uint8_t lead = p[0], low = 0x80, high = 0xBF;
-    size_t size;
-    if (lead < 0x80)
-        return 1;
-    if (lead >= 0xC2 && lead <= 0xDF)
-        size = 2;
-    else if (lead >= 0xE0 && lead <= 0xEF)
-        size = 3;
-    else if (lead >= 0xF0 && lead <= 0xF4)
-        size = 4;
-    else
-        return 0;
-    if (size > left)
-        return 0;
-    if (lead == 0xE0)
-        low = 0xA0;
-    else if (lead == 0xED)
-        high = 0x9F;
-    else if (lead == 0xF0)
-        low = 0x90;
-    else if (lead == 0xF4)
-        high = 0x8F;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < size; i++)
-        if (!is_continuation(p[i]))
-            return 0;
-    return size;
-}
-
-/* The automaton's states: what may follow. A row holds each state's successor at the state's place, six bits
- * wide; nothing but zeros is BAD, which nothing leaves. */
+/* The automaton's states: what may follow. The second byte's range depends on the first one: that is what
+ * keeps out overlong forms, surrogates and everything above U+10FFFF. A row holds each state's successor at
+ * the state's place, six bits wide; nothing but zeros is BAD, which nothing leaves. */
 enum {
     BAD = 0,
     CHARACTER = 6,
@@ -95,15 +56,17 @@ static bool is_ascii(const uint8_t *p, size_t n)
     return (all & HIGH_BITS) == 0;
 }
 
-/* As glot_utf8_valid_prefix, character by character. */
+/* As glot_utf8_valid_prefix, byte by byte: up to the last byte behind which a character begins. */
 static size_t valid_prefix(const uint8_t *p, size_t size)
 {
-    for (size_t at = 0, step; at < size; at += step) {
-        step = character_size(p + at, size - at);
-        if (step == 0)
-            return at;
+    unsigned state = CHARACTER;
+    size_t valid = 0;
+    for (size_t at = 0; at < size && state != BAD; at++) {
+        state = run(state, p + at, 1);
+        if (state == CHARACTER)
+            valid = at + 1;
     }
-    return size;
+    return valid;
 }
 
 enum { BLOCK = 32 }; /* bytes that are ASCII, or go through the automaton; a multiple of a word */
