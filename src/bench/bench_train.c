@@ -44,11 +44,6 @@ glot_trainable glot_bench_trainable(glot_phase phase, int n_experts)
                                       : GLOT_TRAIN_ALL;
 }
 
-static glot_trainable trainable_of(const glot_bench_train_options *o)
-{
-    return glot_bench_trainable(o->phase, o->n_experts);
-}
-
 /* Weights are read by the forward pass and by the backward pass, and once more where the former is made
  * again; of gradients, weights and both moments the optimizer reads and writes all. */
 static double step_bytes(const glot_model *m, const glot_train_memory *memory, bool is_recomputed)
@@ -59,7 +54,7 @@ static double step_bytes(const glot_model *m, const glot_train_memory *memory, b
 static glot_status prepare(glot_model *m, const glot_bench_train_options *o, glot_error *err)
 {
     GLOT_TRY(glot_bench_expand(m, o->n_experts, o->top_k, o->seed, err));
-    GLOT_TRY(glot_set_trainable(m, trainable_of(o), err));
+    GLOT_TRY(glot_set_trainable(m, glot_bench_trainable(o->phase, o->n_experts), err));
     return glot_model_allocate_grads(m, err);
 }
 
@@ -107,7 +102,7 @@ glot_status glot_bench_train(glot_bench_train_result *out, glot_model *m, const 
     random_text text = {glot_rng_seed(o->seed, 7), (uint32_t)m->config.vocab_size, o->length};
     glot_trainer *t = NULL;
     glot_cost cost;
-    GLOT_TRY(glot_cost_of(&cost, &m->config, trainable_of(o), o->length, err));
+    GLOT_TRY(glot_cost_of(&cost, &m->config, glot_bench_trainable(o->phase, o->n_experts), o->length, err));
     GLOT_TRY(glot_trainer_measure(&out->memory, m, &s, err));
     GLOT_TRY(glot_trainer_create(&t, m, NULL, groups, 2, &s, err));
     t->next_block = random_block;

@@ -2,20 +2,16 @@
 #include "bench/needs.h"
 #include "base/progress.h"
 #include "expand/cost.h"
+#include "expand/upcycle.h"
 #include "job/memory_limit.h"
 
 static void expand_config(glot_model_config *c, const glot_bench_work *work)
 {
-    if (work->n_experts == 1 || c->is_expanded)
-        return;
-    c->is_expanded = true;
-    c->top_k = work->top_k;
-    c->n_groups = 2;
-    for (int64_t l = 0; l < c->n_layers; l++) {
-        c->n_experts[l] = work->n_experts;
-        for (int e = 1; e < work->n_experts; e++)
-            c->expert_group[l][e] = 1;
-    }
+    int32_t all[GLOT_MAX_LAYERS];
+    for (int64_t l = 0; l < c->n_layers; l++)
+        all[l] = work->n_experts;
+    if (!c->is_expanded)
+        glot_upcycle_config(c, all, work->top_k);
 }
 
 static glot_workspace_mode mode_of(const glot_bench_work *work)

@@ -1,6 +1,5 @@
 /* selftest.c: the cases of op_cases.c in a few sizes: tails of every vector width, more than one panel of
- * rows and of sums, work for a team, few rows.
- */
+ * rows and of sums, work for a team, few rows. */
 #include "bench/selftest.h"
 #include "base/memory.h"
 #include "tensor/op_cases.h"
@@ -11,14 +10,6 @@ static const run_size sizes[] = {
     {.T = 19, .n = 128, .k = 601, .E = 5, .K = 2},  {.T = 3, .n = 70, .k = 1101, .E = 4, .K = 2},
 };
 enum { N_SIZES = sizeof sizes / sizeof sizes[0], N_VARIANTS = 4, SEED = 7 };
-
-static const glot_limits limits = {.max_tokens = 1024,
-                                   .max_keys = 1024,
-                                   .max_segments = 64,
-                                   .max_width = 1024,
-                                   .max_head_dim = 128,
-                                   .max_experts = 64,
-                                   .max_top_k = 16};
 
 /* One instruction set's backends, with one thread and with several. */
 typedef struct cpu_pair {
@@ -83,6 +74,7 @@ static glot_status check_ops(glot_selftest_cell *cells, glot_backend *ref, const
 
 static glot_status open_cpus(cpu_pair *cpus, size_t n_isas, int threads, glot_error *err)
 {
+    glot_limits limits = bench_limits();
     for (size_t i = 0; i < 2 * n_isas; i++) {
         glot_backend **be = &cpus[i / 2].be[i % 2];
         GLOT_TRY(glot_cpu_backend_create(be,
@@ -99,6 +91,7 @@ glot_status glot_selftest(glot_selftest_cell **cells, size_t *n, int threads, co
                           glot_error *err)
 {
     glot_status status = GLOT_OK;
+    glot_limits limits = bench_limits();
     glot_backend *ref = NULL;
     cpu_pair *cpus = NULL;
     size_t n_isas = 0;

@@ -1,5 +1,5 @@
-/* selftest.h: every op, on every instruction set that this processor has, against the reference in plain C.
- */
+/* selftest.h: every op, on every instruction set that this processor has, against the reference in plain
+ * C. */
 #ifndef GLOT_BENCH_SELFTEST_H
 #define GLOT_BENCH_SELFTEST_H
 

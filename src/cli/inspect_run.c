@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/inspect.h"
+#include "job/expand.h"
 #include "job/run_dir.h"
 #include "train/train.h"
 
@@ -44,15 +45,14 @@ glot_status inspect_checkpoint(inspection *in, glot_error *err)
 /* {"el": {"before": 1.97, "after_train": 1.93, ...}, ...} */
 static json_t *scores_json(const json_t *state)
 {
-    static const char *const whens[] = {"before", "after_train", "after_review"};
     const char *language;
     json_t *score, *all = json_object();
-    for (size_t i = 0; i < sizeof whens / sizeof whens[0]; i++)
-        json_object_foreach(json_object_get(state, whens[i]), language, score)
+    for (size_t i = 0; i < GLOT_N_WHENS; i++)
+        json_object_foreach(json_object_get(state, glot_job_whens[i]), language, score)
         {
             if (!json_object_get(all, language))
                 json_object_set_new(all, language, json_object());
-            json_object_set(json_object_get(all, language), whens[i],
+            json_object_set(json_object_get(all, language), glot_job_whens[i],
                             json_object_get(score, "bits_per_byte"));
         }
     return all;

@@ -201,7 +201,6 @@ static glot_status print_table(const json_t *results, glot_error *err)
 /* acc and its standard error, of the base and of the result. */
 static glot_status print_tasks(const json_t *results, glot_error *err)
 {
-    static const char *const whens[] = {"before", "after_train", "after_review"};
     const json_t *before = json_object_get(json_object_get(results, "before"), "tasks");
     const char *name;
     json_t *score;
@@ -215,8 +214,8 @@ static glot_status print_tasks(const json_t *results, glot_error *err)
     {
         GLOT_TRY(cli_printf(err, "%-20s %6" PRId64, name,
                             (int64_t)json_integer_value(json_object_get(score, "items"))));
-        for (size_t i = 0; i < 3; i++) {
-            const json_t *now = json_object_get(json_object_get(results, whens[i]), "tasks");
+        for (size_t i = 0; i < GLOT_N_WHENS; i++) {
+            const json_t *now = json_object_get(json_object_get(results, glot_job_whens[i]), "tasks");
             double acc = number_of(now, name, "acc");
             GLOT_TRY(isnan(acc) ? cli_printf(err, "  %15s", "-")
                                 : cli_printf(err, "  %6.4f (%.4f)", acc, number_of(now, name, "acc_stderr")));

@@ -46,8 +46,8 @@ static double next_delta(double share, int64_t n)
     return ((double)n + TIP) / share;
 }
 
-/* The smallest delta above which some layer gets its next expert, and how many do so together. counts: N_l.
- */
+/* The smallest delta above which some layer gets its next expert, and how many do so together. counts:
+ * N_l. */
 static double next_step(const double *shares, const int64_t *counts, int64_t n_layers, int64_t *n_together)
 {
     double least = INFINITY;

@@ -1,5 +1,5 @@
-/* similarity.c: METHOD 4: means of unit vectors out of an observer of the layers, and what follows from them.
- */
+/* similarity.c: METHOD 4: means of unit vectors out of an observer of the layers, and what follows from
+ * them. */
 #include "expand/similarity.h"
 #include "base/memory.h"
 #include "model/view.h"

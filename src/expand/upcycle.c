@@ -128,6 +128,21 @@ glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts,
     return GLOT_OK;
 }
 
+void glot_upcycle_config(glot_model_config *c, const int32_t *n_experts, int top_k)
+{
+    int newest = c->is_expanded ? c->n_groups : 1;
+    if (!grows(c, n_experts))
+        return;
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        for (int e = c->n_experts[l]; e < n_experts[l]; e++)
+            c->expert_group[l][e] = (uint8_t)newest;
+        c->n_experts[l] = n_experts[l];
+    }
+    c->is_expanded = true;
+    c->top_k = top_k;
+    c->n_groups = newest + 1;
+}
+
 glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upcycle_settings *settings,
                          glot_error *err)
 {

@@ -35,5 +35,7 @@ glot_status glot_upcycle(glot_model *m, const int32_t *n_experts, const glot_upc
  * or groups, another top_k. */
 glot_status glot_upcycle_check(const glot_model *m, const int32_t *n_experts,
                                const glot_upcycle_settings *settings, glot_error *err);
+/* The shape that a configuration would have then; names of the new group's languages are left out. */
+void glot_upcycle_config(glot_model_config *c, const int32_t *n_experts, int top_k);
 
 #endif

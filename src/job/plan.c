@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "eval/eval.h"
 #include "expand/cost.h"
+#include "expand/upcycle.h"
 #include "job/base.h"
 #include "job/layout.h"
 #include "job/memory_limit.h"
@@ -30,23 +31,10 @@ enum { DENSITY_TOKENS = 16384 };
 static glot_status expanded_config(glot_model_config *c, glot_allocation *layout, const glot_recipe *r,
                                    const glot_model *model, const double *similarity, glot_error *err)
 {
-    const glot_model_config *base = &model->config;
-    int newest = base->is_expanded ? base->n_groups : 1;
-    bool grows = false;
-    *c = *base;
-    GLOT_TRY(glot_recipe_layout(layout, r, base, similarity, err));
-    memcpy(c->n_experts, layout->n_experts, sizeof c->n_experts);
-    for (int64_t l = 0; l < c->n_layers; l++)
-        for (int e = base->n_experts[l]; e < c->n_experts[l]; e++) {
-            c->expert_group[l][e] = (uint8_t)newest;
-            grows = true;
-        }
-    if (grows) {
-        c->is_expanded = true;
-        c->top_k = (int)r->experts.top_k;
-        c->n_groups = newest + 1;
-    }
     glot_gate_config gate;
+    *c = model->config;
+    GLOT_TRY(glot_recipe_layout(layout, r, &model->config, similarity, err));
+    glot_upcycle_config(c, layout->n_experts, (int)r->experts.top_k);
     GLOT_TRY(glot_recipe_gates(&gate, r, c, similarity, err));
     c->gate = gate;
     return GLOT_OK;

@@ -186,6 +186,18 @@ static inline bool bench_is_same(const bench *expected, const bench *got)
     return true;
 }
 
+/* What a backend that a check runs on must be ready for. */
+static inline glot_limits bench_limits(void)
+{
+    return (glot_limits){.max_tokens = 1024,
+                         .max_keys = 1024,
+                         .max_segments = 64,
+                         .max_width = 1024,
+                         .max_head_dim = 128,
+                         .max_experts = 64,
+                         .max_top_k = 16};
+}
+
 static inline void bench_release(bench *b)
 {
     for (int i = 0; i < b->n_tensors; i++)

@@ -58,21 +58,10 @@ static inline void bench_end(bench *b)
     bench_release(b);
 }
 
-static inline glot_limits limits_of_tests(void)
-{
-    return (glot_limits){.max_tokens = 1024,
-                         .max_keys = 1024,
-                         .max_segments = 64,
-                         .max_width = 1024,
-                         .max_head_dim = 128,
-                         .max_experts = 64,
-                         .max_top_k = 16};
-}
-
 static inline void reserve_for_tests(glot_backend *be)
 {
     glot_error err = {0};
-    glot_limits limits = limits_of_tests();
+    glot_limits limits = bench_limits();
     if (be->reserve(be, &limits, &err) != GLOT_OK)
         fail_msg("%s", err.message);
 }
