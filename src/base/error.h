@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes status, message and place into *err (if not NULL) and returns status. `status` must not be GLOT_OK.
- */
+/* Writes status, message and place into *err (if not NULL) and returns status. `status` must not be
+ * GLOT_OK. */
 glot_status glot_error_set(glot_error *err, glot_status status, const char *where, int line,
                            const char *format, ...) __attribute__((format(printf, 5, 6)));
 

@@ -89,8 +89,8 @@ glot_status glot_json_get_int_opt(const json_t *o, const char *key, int64_t *out
         *out = json_integer_value(value);
         return GLOT_OK;
     }
-    /* 1e6 and 5.0 are integers to those who write them; exact as long as a double holds every integer there.
-     */
+    /* 1e6 and 5.0 are integers to those who write them; exact as long as a double holds every integer
+     * there. */
     double real = json_real_value(value);
     if (!json_is_real(value) || real != floor(real) || !(fabs(real) <= 0x1p53))
         return mistyped(value, key, "an integer", path, err);

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Arbitrary: long enough to smooth steps of unlike length, short enough to follow a change while one watches.
- */
+/* Arbitrary: long enough to smooth steps of unlike length, short enough to follow a change while one
+ * watches. */
 static const double FADE_SECONDS = 30.0;
 
 glot_progress glot_progress_begin(const char *name, const char *unit, uint64_t done, uint64_t total,

@@ -1,6 +1,6 @@
-/* str.h: a growable byte string. Zero it to start; `data` is NULL while empty and always ends in a zero byte
- * otherwise. A failed growth sets `failed` and later calls do nothing, so a writer checks once, at the end.
- */
+/* str.h: a growable byte string. Zero it to start; `data` is NULL while empty and always ends in a zero
+ * byte otherwise. A failed growth sets `failed` and later calls do nothing, so a writer checks once, at
+ * the end. */
 #ifndef GLOT_BASE_STR_H
 #define GLOT_BASE_STR_H
 

@@ -1,5 +1,5 @@
-/* cmd_similarity.c: `glot similarity MODEL LANG=FILE...`: how alike languages look in each layer (METHOD 4).
- */
+/* cmd_similarity.c: `glot similarity MODEL LANG=FILE...`: how alike languages look in each layer (METHOD
+ * 4). */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cli/model.h"

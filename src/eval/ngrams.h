@@ -18,8 +18,8 @@ glot_status glot_codes_decode(glot_codes *c, const char *text, size_t size, glot
 glot_status glot_codes_append(glot_codes *c, uint32_t item, glot_error *err);
 void glot_codes_release(glot_codes *c);
 
-/* White space as Python's str.split sees it: the Unicode property, and the four separators U+001C to U+001F.
- */
+/* White space as Python's str.split sees it: the Unicode property, and the four separators U+001C to
+ * U+001F. */
 bool glot_is_split_space(uint32_t code);
 
 typedef struct glot_ngram_counts {

@@ -54,8 +54,8 @@ typedef struct glot_save_tensor {
 /* Pieces of this many bytes are asked for, the last one of a tensor being shorter: a whole number of any
  * type's blocks. */
 enum { GLOT_SAVE_PIECE = 1 << 22 };
-/* Delivers bytes [offset, offset + n) of tensor `index` into `out`; each tensor's pieces come in order, once.
- */
+/* Delivers bytes [offset, offset + n) of tensor `index` into `out`; each tensor's pieces come in order,
+ * once. */
 typedef glot_status glot_save_fill(void *user, size_t index, size_t offset, size_t n, void *out,
                                    glot_error *err);
 

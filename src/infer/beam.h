@@ -26,9 +26,9 @@ typedef struct glot_beam_result {
     double score;
 } glot_beam_result;
 
-/* Continues a prompt. `s` has n_beams branches and room for n_prompt + max_tokens tokens; it is reset first.
- * ids [max_tokens] gets the best continuation. The result depends on nothing but model, prompt and options.
- */
+/* Continues a prompt. `s` has n_beams branches and room for n_prompt + max_tokens tokens; it is reset
+ * first. ids [max_tokens] gets the best continuation. The result depends on nothing but model, prompt and
+ * options. */
 glot_status glot_beam_search(glot_beam_result *out, int32_t *ids, glot_session *s, int64_t vocab,
                              const int32_t *prompt, int64_t n_prompt, const glot_beam_options *options,
                              glot_error *err);

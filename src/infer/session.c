@@ -150,8 +150,8 @@ glot_workspace *glot_session_workspace(glot_session *s)
     return s->ws;
 }
 
-/* A piece of a sequence: n ids at position `past` of it; `next` is the id behind the piece, -1 where it ends.
- */
+/* A piece of a sequence: n ids at position `past` of it; `next` is the id behind the piece, -1 where it
+ * ends. */
 typedef struct piece {
     const int32_t *ids;
     int64_t n, past;

@@ -33,8 +33,8 @@ typedef struct glot_sequence {
     float *nll; /* [n], with has_next [n + 1]: -log p of each token given those before it; nll[0] = 0 */
     bool has_next;      /* ids[n] is there too: its -log p is wanted, but it is not fed */
     bool is_continued;  /* a further window of the document of the sequence before (of the earlier call, where
-                           it is the first): no context is shared, but what  is known of the document's
-                           language  runs on */
+                           it is the first): no context is shared, but what is known of the document's
+                           language runs on */
 } glot_sequence;
 
 /* Scores every sequence, each a context of its own. They are packed into passes of at most n_batch tokens;

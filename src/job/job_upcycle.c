@@ -1,7 +1,6 @@
-/* job_upcycle.c: the step of a job that gives the base its experts and routers (METHOD 1, 7): how many each
- * layer gets, their settings, and the names of the language groups. It is made again from the seed on every
- * start.
- */
+/* job_upcycle.c: the step of a job that gives the base its experts and routers (METHOD 1, 7): how many
+ * each layer gets, their settings, and the names of the language groups. It is made again from the seed on
+ * every start. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "expand/gates.h"

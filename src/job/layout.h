@@ -17,9 +17,9 @@ glot_status glot_recipe_format(const glot_layout_format **out, const glot_recipe
 /* Is the layout known only after similarity has been measured? */
 bool glot_recipe_is_layerwise(const glot_recipe *r);
 
-/* The gated layers of a model with these experts (METHOD 6): what the recipe asks for, and those that have a
- * gate already. similarity: S of each layer, or NULL before it is measured: then only their number is right.
- */
+/* The gated layers of a model with these experts (METHOD 6): what the recipe asks for, and those that have
+ * a gate already. similarity: S of each layer, or NULL before it is measured: then only their number is
+ * right. */
 glot_status glot_recipe_gates(glot_gate_config *gate, const glot_recipe *r, const glot_model_config *c,
                               const double *similarity, glot_error *err);
 

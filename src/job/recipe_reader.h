@@ -29,8 +29,8 @@ bool glot_recipe_is_written(const glot_recipe_reader *p, const char *section, co
 /* recipe_check.c: what keys mean to each other, and what this version does not have; fills in what follows
  * from other keys. */
 glot_status glot_recipe_resolve(const glot_recipe_reader *p, glot_error *err);
-/* recipe_files.c: that the base is there and every language has text where a stage or an evaluation reads it.
- */
+/* recipe_files.c: that the base is there and every language has text where a stage or an evaluation reads
+ * it. */
 glot_status glot_recipe_check_files(const glot_recipe_reader *p, glot_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* report_exact.c: what the exact path (METHOD 8) keeps of the old languages, and what it costs the new ones.
- */
+/* report_exact.c: what the exact path (METHOD 8) keeps of the old languages, and what it costs the new
+ * ones. */
 #include "job/report_parts.h"
 
 static void put_percent(glot_str *out, const char *kind, const json_t *share)

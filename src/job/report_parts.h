@@ -42,8 +42,8 @@ long long glot_report_total(const json_t *counts);
 /* Whether the layer's router leaves experts out. Where it chooses all, shares and balance say nothing. */
 bool glot_report_has_choice(const json_t *results, size_t layer);
 bool glot_report_has_any_choice(const json_t *results);
-/* Class of a change: good below 0, bad above, soft where it is nothing at the `step` that it is written to.
- */
+/* Class of a change: good below 0, bad above, soft where it is nothing at the `step` that it is written
+ * to. */
 const char *glot_report_tone(double change, double step);
 /* "+0.6 %", "−1.9 %"; a change that rounds to nothing is "0.0 %". */
 void glot_report_put_change(glot_str *out, double percent);
@@ -58,8 +58,8 @@ void glot_report_section(glot_str *out, const char *title, const char *note);
  * (class wide). */
 void glot_report_begin_table(glot_str *out, const char *kind, const char *const *headings, size_t n);
 void glot_report_end_table(glot_str *out);
-/* <tr> and the first cell: the language's key, its name and, where the screen is narrow, its group under it.
- */
+/* <tr> and the first cell: the language's key, its name and, where the screen is narrow, its group under
+ * it. */
 void glot_report_begin_row(glot_str *out, const json_t *results, size_t language);
 
 glot_status glot_report_scores(glot_str *out, const json_t *results, glot_error *err);
@@ -83,8 +83,8 @@ void glot_report_facts(glot_str *out, const json_t *results, const char *recipe)
  * there is none. */
 glot_svg_range glot_report_task(const json_t *results, const char *when, const char *name);
 size_t glot_report_n_tasks(const json_t *results);
-/* Appends the names of tasks (borrowed) that are not among the n there are; returns how many there are then.
- */
+/* Appends the names of tasks (borrowed) that are not among the n there are; returns how many there are
+ * then. */
 size_t glot_report_add_tasks(const char **names, size_t n, const json_t *results);
 glot_status glot_report_tasks(glot_str *out, const json_t *results, glot_error *err);
 

@@ -1,5 +1,5 @@
-/* report_scores.c: the report's main result: a sentence, and bits per byte of each language before and after.
- */
+/* report_scores.c: the report's main result: a sentence, and bits per byte of each language before and
+ * after. */
 #include "base/memory.h"
 #include "job/report_parts.h"
 

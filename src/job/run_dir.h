@@ -83,8 +83,8 @@ glot_status glot_run_dir_add_metrics(glot_run_dir *d, json_t *line, glot_error *
 glot_status glot_run_dir_put_evaluation(glot_run_dir *d, const char *stage, json_t *line, glot_error *err);
 /* Brings both files to the disk. */
 glot_status glot_run_dir_sync_metrics(const glot_run_dir *d, glot_error *err);
-/* Every line of a run's metrics.jsonl as a JSON array; a last line without an end is left out. New reference.
- */
+/* Every line of a run's metrics.jsonl as a JSON array; a last line without an end is left out. New
+ * reference. */
 glot_status glot_run_dir_read_metrics(json_t **out, const char *path, glot_error *err);
 
 /* ---- checkpoints ---- */

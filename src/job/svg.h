@@ -35,8 +35,8 @@ typedef struct glot_svg_range {
 void glot_svg_begin_charts(glot_str *out);
 void glot_svg_end_charts(glot_str *out);
 
-/* Lines over whole numbers (steps, layers), with a legend where a series has a name. Nothing without a point.
- */
+/* Lines over whole numbers (steps, layers), with a legend where a series has a name. Nothing without a
+ * point. */
 void glot_svg_lines(glot_str *out, const glot_svg_head *head, const glot_svg_series *series, size_t n);
 /* A heat map of n_rows times n_columns; value(user, row, column) may be NaN: no cell. The least value is
  * faintest. Nothing without a cell. */

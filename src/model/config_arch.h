@@ -22,8 +22,8 @@ const glot_arch *glot_arch_find(const char *model_type);
 /* "llama, mistral, qwen2, qwen3" */
 const char *glot_arch_names(void);
 
-/* The key of "glot" in config.json, and the version of what is under it that this program writes and reads.
- */
+/* The key of "glot" in config.json, and the version of what is under it that this program writes and
+ * reads. */
 #define GLOT_MODEL_TYPE "glot"
 #define GLOT_ARCHITECTURE "GlotForCausalLM"
 enum { GLOT_EXPANSION_VERSION = 1 };

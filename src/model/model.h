@@ -109,8 +109,8 @@ glot_status glot_model_check_lora(const glot_model *m, const glot_lora_settings 
  * caller's affair. */
 glot_status glot_model_add_lora(glot_model *m, const glot_lora_settings *settings, uint64_t seed,
                                 glot_error *err);
-/* W + alpha / rank B A in place of each W, which becomes be->real and the model's own; the adapters are gone.
- */
+/* W + alpha / rank B A in place of each W, which becomes be->real and the model's own; the adapters are
+ * gone. */
 glot_status glot_model_merge_lora(glot_model *m, glot_error *err);
 /* Whether the weights of this role get adapters; and how many numbers all adapters of a configuration are. */
 bool glot_lora_adapts(glot_role role);
@@ -255,8 +255,8 @@ glot_status glot_workspace_measure(size_t *bytes, const glot_model *m, glot_work
                                    int64_t max_tokens, int64_t n_positions, int64_t n_keys, glot_error *err);
 void glot_workspace_free(glot_workspace *ws);
 
-/* Checks ids and positions against the model and takes the batch in; its shares must stay until it has run.
- */
+/* Checks ids and positions against the model and takes the batch in; its shares must stay until it has
+ * run. */
 glot_status glot_workspace_load(glot_workspace *ws, const glot_batch *batch, glot_error *err);
 
 /* Runs every layer and the final norm; `cache` (or NULL) gets the new keys and values at a segment's end. */

@@ -66,8 +66,8 @@ typedef struct glot_moe_paths {
     bool is_sequence_sum;         /* the gate's form */
 } glot_moe_paths;
 
-/* The losses on router and gate; a scale of 0 leaves one out. The router's add their gradient to its logits'.
- */
+/* The losses on router and gate; a scale of 0 leaves one out. The router's add their gradient to its
+ * logits'. */
 typedef struct glot_router_losses {
     double balance_factor;           /* E (paper), or E of layer 0 times K (released form) */
     double balance_scale;            /* coefficient and means: multiplies the gradient only */

@@ -1,6 +1,5 @@
 /* op_cases.c: one function for each op. Rows are handed to row-wise ops all at once or in parts: the bits
- * must be the same.
- */
+ * must be the same. */
 #include "tensor/op_cases.h"
 
 /* ---- parts: the same rows in several calls ---- */

@@ -1,6 +1,5 @@
 /* op_cases.h: how each op of ops.inc is shown at work on small random inputs: the one list behind `glot
- * selftest` and the tests of kernels. An op without a case does not build.
- */
+ * selftest` and the tests of kernels. An op without a case does not build. */
 #ifndef GLOT_TENSOR_OP_CASES_H
 #define GLOT_TENSOR_OP_CASES_H
 

@@ -1,5 +1,5 @@
-/* tokenizer_build.c: what tokenizer.json and GGUF metadata have in common when a tokenizer is put together.
- */
+/* tokenizer_build.c: what tokenizer.json and GGUF metadata have in common when a tokenizer is put
+ * together. */
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"

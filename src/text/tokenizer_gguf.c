@@ -194,8 +194,8 @@ typedef struct scored_merge {
     int32_t id, left, right;
 } scored_merge;
 
-/* By falling score, then by ids, as the converter of transformers orders the merges of a SentencePiece model.
- */
+/* By falling score, then by ids, as the converter of transformers orders the merges of a SentencePiece
+ * model. */
 static int compare_merges(const void *a, const void *b)
 {
     const scored_merge *x = a, *y = b;

@@ -1,5 +1,5 @@
-/* step_data.c: blocks of text to rows of a batch. Padding never becomes a row: a short block just has fewer.
- */
+/* step_data.c: blocks of text to rows of a batch. Padding never becomes a row: a short block just has
+ * fewer. */
 #include "train/step_data.h"
 #include "base/memory.h"
 

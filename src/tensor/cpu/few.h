@@ -1,5 +1,5 @@
-/* few.h: products of so few rows that laying the weights out anew would cost more than using them: decoding.
- */
+/* few.h: products of so few rows that laying the weights out anew would cost more than using them:
+ * decoding. */
 #ifndef GLOT_TENSOR_CPU_FEW_H
 #define GLOT_TENSOR_CPU_FEW_H
 

@@ -83,8 +83,8 @@ static glot_operand rows_of(const glot_tensor *t, const block *b, int64_t d)
         .data = floats(t), .dtype = GLOT_F32, .stride = d, .row_map = b->row, .row_divisor = 1};
 }
 
-/* The rows of a block that comes next, into the cache while another is at work: they are short and far apart.
- */
+/* The rows of a block that comes next, into the cache while another is at work: they are short and far
+ * apart. */
 static void fetch_ahead(const glot_tensor *t, const block *b, int64_t d)
 {
     for (int64_t r = 0; r < b->n; r++)
@@ -619,8 +619,8 @@ static void backward_block(backward *w, const gradients *g, const block *b, cons
     weigh_block(g->dq, w->ds, b, w->k_flat, NULL, s->d);
 }
 
-/* Block i of a kv head: the query heads that share it, one after the other, each from the first position on.
- */
+/* Block i of a kv head: the query heads that share it, one after the other, each from the first position
+ * on. */
 static void head_block(block *b, const int32_t *segment, const shape *s, int64_t kv_head, int64_t i)
 {
     int64_t n_blocks = parts(segment[1], ROWS), head = kv_head * s->group + i / n_blocks,

@@ -91,8 +91,8 @@ void GLOT_KERNEL(router_topk_backward)(glot_backend *be, const glot_tensor *d_lo
     }
 }
 
-/* Counting sort, one thread: T * K is a few thousand. The histogram doubles as the cursor of the second pass.
- */
+/* Counting sort, one thread: T * K is a few thousand. The histogram doubles as the cursor of the second
+ * pass. */
 void GLOT_KERNEL(dispatch)(glot_backend *be, const glot_dispatch *plan, const glot_tensor *expert_ids)
 {
     (void)be;

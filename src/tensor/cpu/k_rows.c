@@ -69,8 +69,8 @@ void GLOT_KERNEL(rms_norm)(glot_backend *be, const glot_tensor *out, const glot_
     }
 }
 
-/* d_weight += sum over one panel of rows of dy x / rms: first every row's 1 / rms, then threads take columns.
- */
+/* d_weight += sum over one panel of rows of dy x / rms: first every row's 1 / rms, then threads take
+ * columns. */
 static void norm_weight_panel(glot_backend *be, float *d_weight, const float *dy, const float *x,
                               int64_t rows, int64_t n, float eps)
 {

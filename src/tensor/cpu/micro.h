@@ -96,9 +96,9 @@ static inline void glot_operand_rows(const void **rows, int lanes, const glot_op
         rows[i] = glot_operand_row(from, row + (i < n ? i : n - 1));
 }
 
-/* to [n, step] = elements first .. first + n of `width` <= step rows, turned and widened. What lies between
- * the width and a multiple of VN_LANES is overwritten, at most GLOT_PACK_SLACK floats behind the last step.
- */
+/* to [n, step] = elements first .. first + n of `width` <= step rows, turned and widened. What lies
+ * between the width and a multiple of VN_LANES is overwritten, at most GLOT_PACK_SLACK floats behind the
+ * last step. */
 void GLOT_KERNEL(pack_along)(float *to, int64_t step, const glot_operand *from, int64_t row, int64_t width,
                              int64_t first, int64_t n);
 
